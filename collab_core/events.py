@@ -1,0 +1,298 @@
+"""The one vocabulary: what an event of a run can say, and how it is written down.
+
+A run *is* its log: an append-only, gap-free sequence of these events, ``seq`` = 0, 1, 2 … The same
+names are the class tag, the database column, the JSON ``type`` on every wire, and the keys in
+``static/ui/js/vocabulary.js`` (generated; a test fails when it is stale).
+
+Steps count from 1. ``scope`` names a concurrent branch of the agent ("" = the main one). ``at`` is
+UTC epoch seconds from the worker's clock; durations come from a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Union
+
+import msgspec
+
+from collab_core.domain import (
+    Attempt,
+    CheckStatus,
+    Fork,
+    LatencySplit,
+    Limits,
+    Task,
+    TierSnapshot,
+    Timing,
+    ToolCall,
+    Totals,
+    Usage,
+)
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["correct", "incorrect", "unscored"]
+AnswerSource = Literal["tagged", "untagged", "forced", "none"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=False):
+    """Base of all; ``step`` is 0 where an event belongs to no step."""
+
+    terminal: ClassVar[bool] = False
+
+
+class RunQueued(Event, frozen=True, kw_only=True, tag="run.queued"):
+    task: Task
+    strategy: str
+    parameters: dict[str, Any]
+    ladder: tuple[TierSnapshot, ...]
+    ladder_name: str = ""
+    seed: int
+    limits: Limits
+    submitted_by: str = ""
+    code_version: str = ""
+    simulated: bool = False
+    forked_from: Fork | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
+    worker: str = ""
+    fence: int = 0
+
+
+class RunResumed(Event, frozen=True, kw_only=True, tag="run.resumed"):
+    """Another worker (or a later process) goes on at the first unknown effect."""
+
+    worker: str = ""
+    fence: int = 0
+    reason: str = ""
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag="step.started"):
+    """A step and the policy's decision for it."""
+
+    step: int
+    scope: str = ""
+    role: str = "agent"
+    tier: int
+    tier_name: str
+    reason: str
+    why: str = ""
+    level: int = 0
+    budget: int | None = None
+    budget_left: int | None = None
+
+
+class ModelReplied(Event, frozen=True, kw_only=True, tag="model.replied"):
+    """An effect: one model call, successful in the end."""
+
+    key: str
+    """Scope path and counter of the effect: stable between a run and its replay."""
+    step: int
+    scope: str = ""
+    purpose: str
+    """think, progress_check, final_answer, plan, verify, judge …"""
+    tier: int
+    tier_name: str
+    request_digest: str
+    """SHA-256 of the messages sent, first 32 hex digits."""
+    text: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str
+    usage: Usage
+    timing: Timing
+    cost_usd: float | None = None
+    mean_logprob: float | None = None
+    first_token_margin: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class ToolReturned(Event, frozen=True, kw_only=True, tag="tool.returned"):
+    """An effect: one tool call and what the agent was shown of its result."""
+
+    key: str
+    step: int
+    scope: str = ""
+    call_id: str
+    tool: str
+    arguments: str
+    observation: str
+    truncated: bool = False
+    error: bool = False
+    duration_s: float
+
+
+class ProgressJudged(Event, frozen=True, kw_only=True, tag="progress.judged"):
+    """The agent's own verdict on the step."""
+
+    step: int
+    scope: str = ""
+    indicator: Literal[0, 1] | None
+    made_progress: bool
+    """What the policy was told, after the rule for missing verdicts."""
+    status: CheckStatus
+    rationale: str = ""
+    raw: str = ""
+
+
+class TierSwitched(Event, frozen=True, kw_only=True, tag="tier.switched"):
+    """The next step runs on another tier than the last; ``step`` is that next step."""
+
+    step: int
+    scope: str = ""
+    from_tier: int
+    to_tier: int
+    from_name: str
+    to_name: str
+    reason: str
+    why: str = ""
+    level: int = 0
+    budget: int | None = None
+
+
+class StepFinished(Event, frozen=True, kw_only=True, tag="step.finished"):
+    """The step in one record: enough for every plot and list, without the bodies."""
+
+    step: int
+    scope: str = ""
+    role: str = "agent"
+    tier: int
+    tier_name: str
+    reason: str
+    level: int = 0
+    budget: int | None = None
+    budget_left: int | None = None
+    thought: str = ""
+    """First 240 characters of what it thought."""
+    action: str = ""
+    """The tool call in one line, at most 160 characters; "" where there was none."""
+    tool: str = ""
+    error: bool = False
+    indicator: Literal[0, 1] | None = None
+    check: CheckStatus = "not_asked"
+    latency: LatencySplit
+    cumulative_s: float
+    usage: Usage
+    cost_usd: float | None = None
+    tokens_per_s: float | None = None
+
+
+class RunFinished(Event, frozen=True, kw_only=True, tag="run.finished"):
+    terminal: ClassVar[bool] = True
+    answer: str
+    answer_source: AnswerSource
+    outcome: Outcome = "unscored"
+    ended_by: str = "answer"
+    """answer, or the limit that forced the end: max_steps, context …"""
+    totals: Totals
+
+
+class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed"):
+    terminal: ClassVar[bool] = True
+    code: str
+    message: str
+    hint: str = ""
+    where: str = ""
+    """Step and tier in words."""
+    totals: Totals
+
+
+class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled"):
+    terminal: ClassVar[bool] = True
+    by: str = ""
+    totals: Totals
+
+
+AnyEvent = Union[
+    RunQueued,
+    RunStarted,
+    RunResumed,
+    StepStarted,
+    ModelReplied,
+    ToolReturned,
+    ProgressJudged,
+    TierSwitched,
+    StepFinished,
+    RunFinished,
+    RunFailed,
+    RunCancelled,
+]
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.__struct_config__.tag: cls  # type: ignore[misc]
+    for cls in AnyEvent.__args__  # type: ignore[attr-defined]
+}
+TERMINAL_TYPES = frozenset(name for name, cls in EVENT_TYPES.items() if cls.terminal)
+
+
+class ModelDelta(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="model.delta"):
+    """Streaming text: shown live, never stored, never numbered.
+
+    ``offset`` is where ``text`` begins in the call's text so far, in characters; a new ``attempt``
+    replaces what the earlier one showed.
+    """
+
+    step: int
+    scope: str = ""
+    purpose: str = "think"
+    attempt: int = 0
+    offset: int
+    text: str
+    kind: Literal["text", "reasoning", "tool_call"] = "text"
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with its place in the log."""
+
+    seq: int
+    at: float
+    event: AnyEvent
+
+
+class _Place(msgspec.Struct):
+    seq: int
+    at: float
+
+
+_encoder = msgspec.json.Encoder()
+_event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_place_decoder = msgspec.json.Decoder(_Place)
+
+
+def event_type(event: AnyEvent) -> str:
+    """Return the event's name in the vocabulary."""
+    return str(type(event).__struct_config__.tag)
+
+
+def encode_body(event: AnyEvent | ModelDelta) -> bytes:
+    """Return the event as JSON with its ``type`` and without its place: what a database stores."""
+    return _encoder.encode(event)
+
+
+def decode_body(body: bytes | str) -> AnyEvent:
+    """Read what :func:`encode_body` wrote.
+
+    Raises:
+        msgspec.ValidationError: the text is not an event of this vocabulary.
+    """
+    return _event_decoder.decode(body)
+
+
+def frame(seq: int, at: float, body: bytes) -> bytes:
+    """Put a stored body on the wire: one flat JSON object, without decoding it."""
+    return b'{"seq":%d,"at":%s,' % (seq, repr(float(at)).encode()) + body[1:]
+
+
+def encode(recorded: Recorded) -> bytes:
+    """Return one line of a log."""
+    return frame(recorded.seq, recorded.at, encode_body(recorded.event))
+
+
+def decode(line: bytes | str) -> Recorded:
+    """Read one line of a log.
+
+    Raises:
+        msgspec.ValidationError: the line is not a numbered event of this vocabulary.
+    """
+    place = _place_decoder.decode(line)
+    return Recorded(seq=place.seq, at=place.at, event=_event_decoder.decode(line))

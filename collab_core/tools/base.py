@@ -1,0 +1,53 @@
+"""The tool protocol and the schema that every tier is shown, byte for byte the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+MAX_OBSERVATION_CHARS = 8_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOutcome:
+    """What the agent is shown; ``truncated`` says that more was there."""
+
+    text: str
+    truncated: bool = False
+
+
+class Tool(Protocol):
+    """One tool. It is called with arguments that were parsed from JSON, nothing more is checked."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of the arguments."""
+
+    async def __call__(self, arguments: Mapping[str, Any]) -> ToolOutcome:
+        """Do the work.
+
+        Raises:
+            ToolFailed: it could not; the message goes to the agent as its observation.
+        """
+        ...
+
+
+def tools_json(tools: Iterable[Tool]) -> bytes:
+    """Return the OpenAI ``tools`` array in the given order: encode once, send unchanged."""
+    return msgspec.json.encode(
+        [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                },
+            }
+            for tool in tools
+        ]
+    )
