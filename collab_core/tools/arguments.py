@@ -1,0 +1,40 @@
+"""Arguments as a model wrote them, checked with messages that tell it how to call right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collab_core.errors import ToolFailed
+
+
+def text_argument(
+    arguments: Mapping[str, Any], name: str, *, usage: str, max_chars: int = 1_000
+) -> str:
+    """Return a non-empty text argument, stripped.
+
+    Raises:
+        ToolFailed: it is missing, no text, empty or over ``max_chars``; ``usage`` shows a right call.
+    """
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ToolFailed(f'The argument "{name}" must be a non-empty text. Call it like {usage}.')
+    if len(value) > max_chars:
+        raise ToolFailed(
+            f'The argument "{name}" has {len(value)} characters; at most {max_chars} are allowed. '
+            f"Call it like {usage}."
+        )
+    return value.strip()
+
+
+def only_arguments(arguments: Mapping[str, Any], allowed: tuple[str, ...], *, usage: str) -> None:
+    """Check that there is no other argument.
+
+    Raises:
+        ToolFailed: the arguments are no object, or hold an unknown name.
+    """
+    if not isinstance(arguments, Mapping):
+        raise ToolFailed(f"The arguments must be a JSON object. Call it like {usage}.")
+    unknown = [str(name)[:40] for name in arguments if name not in allowed]
+    if unknown:
+        raise ToolFailed(f"Unknown argument {unknown[0]!r}. Call it like {usage}.")

@@ -1,0 +1,93 @@
+"""Files of a folder turned into plain text: .txt, .md and .html, whatever their encoding."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from charset_normalizer import from_bytes
+from selectolax.lexbor import LexborHTMLParser
+
+SUFFIXES = frozenset({".txt", ".md", ".markdown", ".html", ".htm"})
+_HTML = frozenset({".html", ".htm"})
+_DROPPED_TAGS = ["script", "style", "noscript", "template", "svg", "iframe", "object"]
+_BLOCK_TAGS = "p,div,li,tr,br,h1,h2,h3,h4,h5,h6,section,article,blockquote,pre,dt,dd,table,ul,ol"
+_BOMS = (("\ufeff".encode(), "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_DETECTION_BYTES = 65_536
+_MAX_TITLE_CHARS = 200
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_SPACES = re.compile(r"[^\S\n]+")
+_BLANK_LINES = re.compile(r"\n\s*\n+")
+
+
+class PlainDocument(NamedTuple):
+    """A file's title and text, free of control characters."""
+
+    title: str
+    text: str
+
+
+def looks_binary(content: bytes) -> bool:
+    """Tell whether the bytes are no text: NUL bytes without a UTF-16 mark."""
+    if content.startswith(tuple(mark for mark, _ in _BOMS)):
+        return False
+    return b"\x00" in content[:8_192]
+
+
+def decode(content: bytes) -> str:
+    """Return the text: byte-order mark, then UTF-8, then detection; never an error.
+
+    A character cut off at the end (of a file read in part) is dropped.
+    """
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start >= len(content) - 3:
+            return content[: error.start].decode("utf-8")
+    best = from_bytes(content[:_DETECTION_BYTES]).best()
+    return content.decode(best.encoding if best else "cp1252", errors="replace")
+
+
+def to_plain(path: Path, content: bytes) -> PlainDocument:
+    """Return title and text of one file's bytes; ``path`` gives the kind and the fallback title."""
+    raw = decode(content)
+    if path.suffix.lower() in _HTML:
+        title, text = _from_html(raw)
+    else:
+        text = raw
+        title = _first_heading(text)
+    text = _tidy(text)
+    return PlainDocument(title=_one_line(title)[:_MAX_TITLE_CHARS] or path.stem, text=text)
+
+
+def _from_html(raw: str) -> tuple[str, str]:
+    tree = LexborHTMLParser(raw)
+    title_node = tree.css_first("title") or tree.css_first("h1")
+    title = title_node.text() if title_node else ""
+    tree.strip_tags(_DROPPED_TAGS)
+    for node in tree.css(_BLOCK_TAGS):
+        node.insert_before("\n")
+        node.insert_after("\n")
+    return title, tree.body.text() if tree.body else ""
+
+
+def _first_heading(text: str) -> str:
+    lines = [line.strip() for line in text[:4_000].splitlines() if line.strip()]
+    for line in lines:
+        if re.match(r"#{1,6}\s+\S", line):
+            return line.lstrip("#").strip(" #")
+    return lines[0] if lines and len(lines[0]) <= 120 else ""
+
+
+def _tidy(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    lines = (_SPACES.sub(" ", line).strip() for line in _CONTROL.sub("", text).split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_CONTROL.sub("", text).split())
