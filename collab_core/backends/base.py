@@ -57,7 +57,9 @@ class ModelReply:
 class Backend(Protocol):
     """Answers model calls; owns retries, timeouts and the concurrency limit of each tier."""
 
-    async def complete(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelReply:
+    async def complete(
+        self, request: ModelRequest, on_delta: DeltaSink | None = None
+    ) -> ModelReply:
         """Return the complete reply.
 
         Cancelling the awaiting task closes the model's stream at once.
