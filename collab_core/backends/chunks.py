@@ -78,7 +78,7 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: UsageBody | None = None
     metrics: Metrics | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
     object: str = ""
     message: str = ""
 

@@ -15,7 +15,7 @@ import msgspec
 from collab_core.backends.chunks import Choice, Chunk, Message, decode_chunk, margin_of, usage_of
 from collab_core.backends.sse import EventSplitter
 from collab_core.backends.tool_parts import ToolParts
-from collab_core.backends.wording import clean, error_text
+from collab_core.backends.wording import clean, words_of
 from collab_core.domain import Usage
 from collab_core.errors import BackendError, EndpointFailed, ProtocolViolation, RequestRejected
 
@@ -290,9 +290,9 @@ class ReplyReader:
             raise EndpointFailed("The stream was cut: it ended without [DONE] and without usage.")
 
     def _reported(self, chunk: Chunk) -> BackendError:
-        raw = bytes(chunk.error) if chunk.error is not None else chunk.message.encode()
+        said = words_of(chunk.message if chunk.error is None else chunk.error, secret=self._secret)
         return EndpointFailed(
-            f"The server reported an error in its reply: {error_text(raw, secret=self._secret)}",
+            f"The server reported an error in its reply: {said}",
             hint="Look at the server's log.",
         )
 

@@ -27,6 +27,11 @@ def error_text(body: bytes, *, secret: str = "") -> str:
         decoded: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         decoded = body.decode(errors="replace")
+    return words_of(decoded, secret=secret)
+
+
+def words_of(decoded: Any, *, secret: str = "") -> str:
+    """Return the message inside a decoded error object."""
     return clean(_message(decoded) or "(no message)", secret=secret)
 
 

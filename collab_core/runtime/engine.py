@@ -1,0 +1,168 @@
+"""From a run's specification and its log to its terminal event: start, resume, cancel, fail.
+
+The engine is the only place that turns errors into terminal events. Drivers (the Celery worker, the
+command line, tests) give it a journal and look at what it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collab_core import events as ev
+from collab_core.agents.react import Answer
+from collab_core.backends.base import Backend
+from collab_core.benchmarks.scoring import score
+from collab_core.domain import Ladder, Limits, Task
+from collab_core.errors import LeaseLost, LimitExceeded, TandemError
+from collab_core.runtime.journal import Journal
+from collab_core.runtime.session import Session, World
+from collab_core.strategies.registry import build_agent
+from collab_core.tools.base import Tool
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """All that decides a run besides chance outside: the same spec and log give the same run."""
+
+    task: Task
+    strategy: str
+    parameters: Mapping[str, Any]
+    ladder: Ladder
+    seed: int
+    limits: Limits = field(default_factory=Limits)
+    gold: tuple[str, ...] = ()
+    """Accepted answers; the agent never sees them. Empty = the run is not scored."""
+    run_id: str = ""
+    fork_step: int = 0
+
+
+class RunControl:
+    """The way to stop a run from outside, on its own event loop."""
+
+    def __init__(self) -> None:
+        self.cancelled_by: str | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def request_cancel(self, by: str) -> None:
+        """Stop the run at once, in mid-stream too; it still writes ``run.cancelled``."""
+        if self.cancelled_by is None:
+            self.cancelled_by = by
+            if self._task is not None:
+                self._task.cancel()
+
+    def watch(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        if self.cancelled_by is not None:
+            task.cancel()
+
+
+async def execute(
+    spec: RunSpec,
+    journal: Journal,
+    *,
+    backend: Backend,
+    tools: Sequence[Tool],
+    worker: str = "",
+    fence: int = 0,
+    control: RunControl | None = None,
+    on_delta: Callable[[ev.ModelDelta], None] | None = None,
+) -> ev.AnyEvent:
+    """Run to the end, going on where the log stops; return the terminal event, already stored.
+
+    Cancelling the awaiting task stops at once and writes nothing: that is for a lost lease or a
+    worker that shuts down.
+
+    Raises:
+        LeaseLost: another worker owns the run.
+    """
+    if journal.history and journal.history[-1].event.terminal:
+        return journal.history[-1].event
+    control = control or RunControl()
+    world = World(
+        task=spec.task,
+        ladder=spec.ladder,
+        limits=spec.limits,
+        seed=spec.seed,
+        journal=journal,
+        backend=backend,
+        tools=tools,
+        run_id=spec.run_id,
+        on_delta=on_delta,
+        fork_step=spec.fork_step,
+    )
+    world.unwritten.append(_opening(journal, worker=worker, fence=fence))
+    solving = asyncio.ensure_future(_solve(spec, Session(world)))
+    control.watch(solving)
+    try:
+        terminal = await _outcome(spec, world, solving, control)
+    except BaseException:
+        solving.cancel()
+        raise
+    world.unwritten.append(terminal)
+    await world.flush()
+    return terminal
+
+
+def _opening(journal: Journal, *, worker: str, fence: int) -> ev.AnyEvent:
+    begun = any(isinstance(record.event, ev.RunStarted) for record in journal.history)
+    if begun:
+        return ev.RunResumed(worker=worker, fence=fence, reason="The last worker stopped.")
+    return ev.RunStarted(worker=worker, fence=fence)
+
+
+async def _solve(spec: RunSpec, session: Session) -> Answer:
+    agent = build_agent(spec.strategy, spec.parameters, spec.ladder)
+    return await agent.solve(session)
+
+
+async def _outcome(
+    spec: RunSpec, world: World, solving: asyncio.Task[Answer], control: RunControl
+) -> ev.AnyEvent:
+    try:
+        answer = await solving
+    except asyncio.CancelledError:
+        if control.cancelled_by is None or not solving.cancelled():
+            raise
+        await world.settle()
+        return ev.RunCancelled(by=control.cancelled_by, totals=world.ledger.totals())
+    except LeaseLost:
+        raise
+    except LimitExceeded as error:
+        answer = Answer("", "none", error.kind)
+    except TandemError as error:
+        return _failed(world, error.code, error.message, error.hint)
+    except Exception as error:
+        logger.exception("run %s: the engine broke", spec.run_id)
+        return _failed(
+            world,
+            "internal_error",
+            f"The engine broke: {type(error).__name__}.",
+            "This is a fault of Tandem; the worker's log has the traceback.",
+        )
+    return _finished(spec, world, answer)
+
+
+def _finished(spec: RunSpec, world: World, answer: Answer) -> ev.RunFinished:
+    outcome: ev.Outcome = "unscored"
+    if spec.gold:
+        outcome = "correct" if score(answer.text, spec.gold) else "incorrect"
+    return ev.RunFinished(
+        answer=answer.text,
+        answer_source=answer.source,
+        outcome=outcome,
+        ended_by=answer.ended_by,
+        totals=world.ledger.totals(),
+    )
+
+
+def _failed(world: World, code: str, message: str, hint: str) -> ev.RunFailed:
+    step = world.ledger.steps + 1
+    return ev.RunFailed(
+        code=code, message=message, hint=hint, where=f"step {step}", totals=world.ledger.totals()
+    )

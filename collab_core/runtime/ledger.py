@@ -1,0 +1,72 @@
+"""A run's counters: everything a strategy spends is charged here, once, as events pass by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from collab_core import events as ev
+from collab_core.domain import Totals, Usage
+from collab_core.runtime.costs import add_cost
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """The fold of a run's events into its :class:`Totals`; fed by the session, live and replayed."""
+
+    tiers: int
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = 0.0
+    busy_s: float = 0.0
+    """Recorded durations of all effects: the same before and after a resume."""
+    steps: int = 0
+    latency_s: float = 0.0
+    switches: int = 0
+    model_calls: int = 0
+    failed_attempts: int = 0
+    checks_missing: int = 0
+    checks_malformed: int = 0
+
+    def __post_init__(self) -> None:
+        self.output_tokens_by_tier = [0] * self.tiers
+        self.steps_by_tier = [0] * self.tiers
+
+    def add(self, event: ev.Event) -> None:
+        """Charge one event."""
+        match event:
+            case ev.ModelReplied():
+                self._charge_call(event)
+            case ev.ToolReturned():
+                self.busy_s += event.duration_s
+            case ev.StepFinished():
+                self.steps += 1
+                self.steps_by_tier[event.tier] += 1
+                self.latency_s = event.cumulative_s
+            case ev.TierSwitched():
+                self.switches += 1
+            case ev.ProgressJudged(status="missing"):
+                self.checks_missing += 1
+            case ev.ProgressJudged(status="malformed"):
+                self.checks_malformed += 1
+
+    def totals(self) -> Totals:
+        return Totals(
+            steps=self.steps,
+            latency_s=self.latency_s,
+            usage=self.usage,
+            output_tokens_by_tier=tuple(self.output_tokens_by_tier),
+            steps_by_tier=tuple(self.steps_by_tier),
+            switches=self.switches,
+            cost_usd=self.cost_usd,
+            model_calls=self.model_calls,
+            failed_attempts=self.failed_attempts,
+            checks_missing=self.checks_missing,
+            checks_malformed=self.checks_malformed,
+        )
+
+    def _charge_call(self, reply: ev.ModelReplied) -> None:
+        self.model_calls += 1
+        self.usage = self.usage + reply.usage
+        self.cost_usd = add_cost(self.cost_usd, reply.cost_usd)
+        self.busy_s += reply.timing.total_s
+        self.output_tokens_by_tier[reply.tier] += reply.usage.output_tokens
+        self.failed_attempts += len(reply.attempts)

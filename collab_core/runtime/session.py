@@ -1,0 +1,357 @@
+"""An agent's only door to the world: journaled effects, replay, limits.
+
+Every effect has a key (scope and counter). While the log still holds events of a scope, effects are
+answered from it and emitted events are checked against it; the first unknown one is where real work
+goes on. That gives crash resume, exact re-rendering and forks without special code in any agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import msgspec
+
+from collab_core import events as ev
+from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
+from collab_core.domain import Ladder, Limits, Task, ToolCall, Usage
+from collab_core.errors import LimitExceeded, NonDeterministicReplay, ToolFailed
+from collab_core.runtime.costs import cost_usd
+from collab_core.runtime.journal import Journal
+from collab_core.runtime.ledger import Ledger
+from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, tools_json
+from collab_core.transcript import Transcript
+
+logger = logging.getLogger(__name__)
+
+_LIFECYCLE = (ev.RunQueued, ev.RunStarted, ev.RunResumed)
+
+E = TypeVar("E", bound=ev.Event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One model call an agent asks for; see :class:`ModelRequest` for the common fields."""
+
+    tier: int
+    step: int
+    purpose: str
+    transcript: Transcript
+    suffix: tuple[Mapping[str, Any], ...] = ()
+    with_tools: bool = True
+    tool_choice: str = "auto"
+    temperature: float = 0.6
+    top_p: float = 0.95
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    structured: Mapping[str, Any] | None = None
+    max_output_tokens: int | None = None
+    """None = the run's own limit."""
+
+
+@dataclass(kw_only=True)
+class World:
+    """What the branches of one run share."""
+
+    task: Task
+    ladder: Ladder
+    limits: Limits
+    seed: int
+    journal: Journal
+    backend: Backend
+    tools: Sequence[Tool]
+    run_id: str = ""
+    on_delta: Callable[[ev.ModelDelta], None] | None = None
+    fork_step: int = 0
+    """Steps up to this one were decided by the parent's policy."""
+    ledger: Ledger = field(init=False)
+    unwritten: list[ev.AnyEvent] = field(default_factory=list)
+    recorded: dict[str, deque[ev.AnyEvent]] = field(init=False)
+    tools_json: bytes = field(init=False)
+    tools_by_name: dict[str, Tool] = field(init=False)
+    _writing: asyncio.Future[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(tiers=len(self.ladder.tiers))
+        self.recorded = defaultdict(deque)
+        for record in self.journal.history:
+            if not isinstance(record.event, _LIFECYCLE):
+                self.recorded[getattr(record.event, "scope", "")].append(record.event)
+        self.tools_json = tools_json(self.tools) if self.tools else b""
+        self.tools_by_name = {tool.name: tool for tool in self.tools}
+
+    async def flush(self) -> None:
+        """Make everything emitted so far durable; a cancelled caller does not tear a batch."""
+        await self.settle()
+        if self.unwritten:
+            batch, self.unwritten = self.unwritten, []
+            self._writing = asyncio.ensure_future(self.journal.append(batch))
+            await asyncio.shield(self._writing)
+
+    async def settle(self) -> None:
+        """Wait until no write is under way."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+
+class Session:
+    """One branch of a run. ``scope`` "" is the main one; see :meth:`branch`."""
+
+    def __init__(self, world: World, scope: str = "") -> None:
+        self.world = world
+        self.scope = scope
+        self.random = random.Random(f"{world.seed}/{scope}")
+        self._recorded = world.recorded[scope]
+        self._effects = 0
+        self.effect_s = 0.0
+        """Seconds spent inside live effects: the rest of a step's wall time is overhead."""
+
+    @property
+    def task(self) -> Task:
+        return self.world.task
+
+    @property
+    def ladder(self) -> Ladder:
+        return self.world.ladder
+
+    @property
+    def limits(self) -> Limits:
+        return self.world.limits
+
+    @property
+    def replaying(self) -> bool:
+        """True while the log still holds events of this branch."""
+        return bool(self._recorded)
+
+    def branch(self, name: str) -> Session:
+        """Return a door for a concurrent branch; its effects are keyed apart from all others."""
+        return Session(self.world, f"{self.scope}/{name}" if self.scope else name)
+
+    def peek(self, kind: type[E]) -> E | None:
+        """Return the next recorded event of this branch if it is of ``kind``, without taking it."""
+        if self._recorded and isinstance(self._recorded[0], kind):
+            return self._recorded[0]
+        return None
+
+    def emit(self, event: E) -> E:
+        """Add an event to the log, or, in a replay, return the one that is already there.
+
+        It becomes durable before the next effect begins.
+
+        Raises:
+            NonDeterministicReplay: the log holds another event at this place.
+        """
+        if not self._recorded:
+            self.world.unwritten.append(event)  # type: ignore[arg-type]
+            self.world.ledger.add(event)
+            return event
+        known = self._recorded.popleft()
+        if type(known) is not type(event) or _step(known) != _step(event):
+            raise NonDeterministicReplay(
+                f"The log holds {_name(known)} where the run now makes {_name(event)}.",
+                hint="The strategy or its code changed since the run began; start the run anew.",
+            )
+        self.world.ledger.add(known)
+        return known  # type: ignore[return-value]
+
+    def check_limits(self) -> None:
+        """Compare what was spent with the run's limits, before more is spent.
+
+        Raises:
+            LimitExceeded: naming the limit.
+        """
+        ledger, limits = self.world.ledger, self.limits
+        spent = (
+            ("max_tokens", ledger.usage.input_tokens + ledger.usage.output_tokens),
+            ("max_cost_usd", ledger.cost_usd),
+            ("max_wall_s", ledger.busy_s),
+        )
+        for kind, value in spent:
+            limit = getattr(limits, kind)
+            if limit is not None and value is not None and value >= limit:
+                raise LimitExceeded(kind=kind, value=float(value), limit=float(limit))
+
+    async def complete(self, call: Call) -> ev.ModelReplied:
+        """Return a model's reply, from the log if it is known there.
+
+        It is charged before anybody parses it.
+
+        Raises:
+            BackendError: the call failed after its retries.
+            NonDeterministicReplay: the log holds another effect at this place.
+        """
+        key = self._next_key()
+        digest = call.transcript.digest(call.suffix)
+        known = self._take(ev.ModelReplied, key, call.step)
+        if known is not None:
+            if (known.request_digest, known.purpose, known.tier) != (
+                digest,
+                call.purpose,
+                call.tier,
+            ):
+                raise NonDeterministicReplay(
+                    f"Step {call.step}: the log's model call {key} was made with another prompt, "
+                    "purpose or tier than the run asks for now.",
+                    hint="The prompts or the strategy changed since the run began; start it anew.",
+                )
+            return known
+        await self.world.flush()
+        started = time.monotonic()
+        reply = await self.world.backend.complete(
+            self._request(call, key), self._delta_sink(call) if self.world.on_delta else None
+        )
+        self.effect_s += time.monotonic() - started
+        replied = self._replied(call, key, digest, reply)
+        self.emit(replied)
+        return replied
+
+    async def use(self, call: ToolCall, *, step: int) -> ev.ToolReturned:
+        """Run one tool and return what the agent is shown of it; a tool's failure is an observation.
+
+        Raises:
+            NonDeterministicReplay: the log holds another effect at this place.
+        """
+        key = self._next_key()
+        known = self._take(ev.ToolReturned, key, step)
+        if known is not None:
+            return known
+        await self.world.flush()
+        started = time.monotonic()
+        text, truncated, error = await self._run_tool(call)
+        duration_s = time.monotonic() - started
+        self.effect_s += duration_s
+        returned = ev.ToolReturned(
+            key=key,
+            step=step,
+            scope=self.scope,
+            call_id=call.id,
+            tool=call.name,
+            arguments=call.arguments,
+            observation=text,
+            truncated=truncated,
+            error=error,
+            duration_s=duration_s,
+        )
+        self.emit(returned)
+        return returned
+
+    async def _run_tool(self, call: ToolCall) -> tuple[str, bool, bool]:
+        try:
+            arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            return f"Error: the arguments are not a JSON object ({error}).", False, True
+        tool = self.world.tools_by_name.get(call.name)
+        if tool is None:
+            names = ", ".join(self.world.tools_by_name) or "none"
+            return f"Error: there is no tool {call.name[:80]!r}. Tools: {names}.", False, True
+        try:
+            outcome = await tool(arguments)
+        except ToolFailed as error:
+            return f"Error: {error.message}", False, True
+        except Exception as error:  # noqa: BLE001 - a border: the agent sees it and goes on
+            logger.exception("run %s: tool %s raised", self.world.run_id, call.name)
+            return f"Error: the tool broke ({type(error).__name__}).", False, True
+        text = outcome.text
+        if len(text) > MAX_OBSERVATION_CHARS:
+            return text[:MAX_OBSERVATION_CHARS] + "\n[cut here]", True, False
+        return text, outcome.truncated, False
+
+    def _next_key(self) -> str:
+        self._effects += 1
+        return f"{self.scope or 'main'}:{self._effects}"
+
+    def _take(self, kind: type[E], key: str, step: int) -> E | None:
+        if not self._recorded:
+            return None
+        known = self._recorded[0]
+        if not isinstance(known, kind) or getattr(known, "key", None) != key:
+            raise NonDeterministicReplay(
+                f"Step {step}: the log holds {_name(known)} where the run asks for effect {key}.",
+                hint="The strategy or its code changed since the run began; start the run anew.",
+            )
+        self._recorded.popleft()
+        self.world.ledger.add(known)
+        return known
+
+    def _request(self, call: Call, key: str) -> ModelRequest:
+        tier = self.ladder.tiers[call.tier]
+        seed = hashlib.sha256(f"{self.world.seed}/{key}".encode()).digest()
+        return ModelRequest(
+            tier=tier,
+            transcript=call.transcript,
+            suffix=call.suffix,
+            tools_json=self.world.tools_json if call.with_tools else b"",
+            tool_choice=call.tool_choice,
+            temperature=call.temperature,
+            top_p=call.top_p,
+            max_output_tokens=call.max_output_tokens or self.limits.max_output_tokens,
+            seed=int.from_bytes(seed[:4], "big") >> 1,
+            stop=call.stop,
+            logprobs=call.logprobs,
+            structured=call.structured if tier.structured_output else None,
+            request_id=f"{self.world.run_id}-{key.replace('/', '.').replace(':', '-')}",
+        )
+
+    def _replied(self, call: Call, key: str, digest: str, reply: ModelReply) -> ev.ModelReplied:
+        tier = self.ladder.tiers[call.tier]
+        return ev.ModelReplied(
+            key=key,
+            step=call.step,
+            scope=self.scope,
+            purpose=call.purpose,
+            tier=call.tier,
+            tier_name=tier.name,
+            request_digest=digest,
+            text=reply.text,
+            reasoning=reply.reasoning,
+            tool_calls=reply.tool_calls,
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            timing=reply.timing,
+            cost_usd=cost_usd(tier, _charged(reply)),
+            mean_logprob=reply.mean_logprob,
+            first_token_margin=reply.first_token_margin,
+            attempts=reply.attempts,
+        )
+
+    def _delta_sink(self, call: Call) -> DeltaSink:
+        publish = self.world.on_delta
+
+        def sink(attempt: int, offset: int, text: str, kind: str) -> None:
+            if publish is not None:
+                publish(
+                    ev.ModelDelta(
+                        step=call.step,
+                        scope=self.scope,
+                        purpose=call.purpose,
+                        attempt=attempt,
+                        offset=offset,
+                        text=text,
+                        kind=kind,  # type: ignore[arg-type]
+                    )
+                )
+
+        return sink
+
+
+def _charged(reply: ModelReply) -> Usage:
+    """Add the tokens that failed attempts had already generated: they were paid for as well."""
+    broken = sum(attempt.output_tokens for attempt in reply.attempts)
+    return replace(reply.usage, output_tokens=reply.usage.output_tokens + broken)
+
+
+def _step(event: ev.Event) -> int:
+    return int(getattr(event, "step", 0))
+
+
+def _name(event: ev.Event) -> str:
+    step = _step(event)
+    return f"{event.__struct_config__.tag}" + (f" of step {step}" if step else "")
