@@ -213,14 +213,14 @@ async def test_a_malformed_call_is_told_to_the_agent(
 ) -> None:
     backend = ScriptedBackend([acts(tool=tool, arguments=arguments), answers()])
     await run(backend)
-    assert says_what in backend.requests[1].transcript.messages[-1]["content"]
+    assert says_what in backend.requests[1].transcript.messages[3]["content"]
 
 
 async def test_plain_text_is_nudged_once_and_then_taken_as_the_answer() -> None:
     backend = ScriptedBackend([says("It is Paris."), says("Paris")])
     terminal, _ = await run(backend)
     assert (terminal.answer, terminal.answer_source) == ("Paris", "untagged")
-    assert backend.requests[1].transcript.messages[-1]["role"] == "user"
+    assert backend.requests[1].transcript.messages[3]["role"] == "user"
 
 
 async def test_a_separate_check_is_asked_on_the_same_prompt_with_the_same_tools() -> None:
