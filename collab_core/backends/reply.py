@@ -63,6 +63,7 @@ class ReplyReader:
         self._max_bytes = self._max_chunks * _BYTES_PER_CHUNK
         self._max_tokens = max_output_tokens
         self._usage: Usage | None = None
+        self._has_final_usage = False
         self._logprob_sum = 0.0
         self._logprob_count = 0
         self._parts: dict[Kind, list[str]] = {"text": [], "reasoning": [], "tool_call": []}
@@ -202,6 +203,8 @@ class ReplyReader:
         if chunk.error is not None or chunk.object == "error":
             raise self._reported(chunk)
         if chunk.usage is not None:
+            # a server that repeats its usage in every chunk ends with one that has no choices
+            self._has_final_usage = self._usage is None or not chunk.choices
             self._usage = usage_of(chunk.usage)
         if chunk.metrics is not None and chunk.metrics.queue_time_ms is not None:
             self.server_queue_s = max(0.0, chunk.metrics.queue_time_ms / 1000)
@@ -286,7 +289,7 @@ class ReplyReader:
                 f"The server gave up: finish reason {clean(reason, secret=self._secret)!r}.",
                 hint="It may be restarting; look at its log.",
             )
-        if not self.done and self._usage is None:
+        if not self.done and not self._has_final_usage:
             raise EndpointFailed("The stream was cut: it ended without [DONE] and without usage.")
 
     def _reported(self, chunk: Chunk) -> BackendError:
