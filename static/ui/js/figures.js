@@ -1,0 +1,317 @@
+// Builds plotly figures from the run model and the theme's tokens. Pure: the same input, the same figure.
+import { capital, finished, isStall, spans, tierLook, totals } from "./model.js";
+import { seconds, verdict } from "./format.js";
+
+/** One constant, never another object: a changed config makes plotly rebuild everything. */
+export const CONFIG = Object.freeze({
+  displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: true, showTips: false,
+});
+
+/** More steps than this: lines instead of markers and bars, so that the DOM stays small. */
+export const DENSE = 300;
+
+const DOMAINS = { y: [0.52, 0.955], y2: [0.285, 0.44], y3: [0, 0.195] };
+
+/** The colours of a tier in this theme. */
+export function tierColour(theme, tier, tiers) {
+  return theme[tierLook(tier, tiers).key];
+}
+
+/** Escapes what plotly would read as markup in a label: it knows <b>, <i>, <br> and a few more. */
+export function plain(text) {
+  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+/**
+ * The live page's figure: three panels over one step axis.
+ * @param {any} model
+ * @param {Record<string, string>} theme
+ * @param {{compact?: boolean, title?: string}} [options]
+ */
+export function runFigure(model, theme, options = {}) {
+  const steps = finished(model);
+  const sums = totals(model);
+  const shared = { model, theme, steps, sums, tiers: model.names.length, dense: steps.length > DENSE, lanes: laneNames(model) };
+  return {
+    data: [...stairs(shared), ...marks(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
+    layout: runLayout(shared, options),
+  };
+}
+
+function perTier({ tiers }, make) {
+  return Array.from({ length: tiers }, (_, tier) => make(tier)).flat();
+}
+
+function stairs(shared) {
+  return perTier(shared, (tier) => {
+    const line = stairLine(shared.steps, tier);
+    if (!line.x.length) return [];
+    const look = tierLook(tier, shared.tiers);
+    return [{
+      type: "scatter", mode: "lines", name: capital(shared.model.names[tier]), ...line, connectgaps: false, hoverinfo: "skip",
+      line: { shape: "hv", width: look.width, color: shared.theme[look.key] }, xaxis: "x", yaxis: "y",
+    }];
+  });
+}
+
+/** One tier's stairs with null gaps; the riser belongs to the step that caused it. */
+export function stairLine(steps, tier) {
+  const x = [];
+  const y = [];
+  let before = null;
+  let height = 0;
+  for (const step of steps) {
+    if (tier === null || step.tier === tier) {
+      if (tier !== null && before !== tier && before !== null) { x.push(null); y.push(null); }
+      if (tier === null ? before === null : before !== tier) { x.push(step.step - 0.5); y.push(height); }
+      x.push(step.step - 0.5, step.step + 0.5);
+      y.push(step.cumulative_s, step.cumulative_s);
+    }
+    before = step.tier;
+    height = step.cumulative_s;
+  }
+  return { x, y };
+}
+
+function hoverData(shared, step) {
+  const action = step.action || (step.tool ? step.tool : "no tool call");
+  return [plain(capital(step.tier_name)), plain(action), seconds(step.latency.total_s), seconds(step.cumulative_s), plain(verdict(step.check, step.indicator))];
+}
+
+const HOVER = "<b>Step %{x}</b>  %{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
+
+function marks(shared) {
+  const traces = perTier(shared, (tier) => {
+    const mine = shared.steps.filter((step) => step.tier === tier);
+    if (!mine.length) return [];
+    const look = tierLook(tier, shared.tiers);
+    const colour = shared.theme[look.key];
+    return [{
+      type: "scatter", mode: shared.dense ? "lines" : "markers", name: capital(shared.model.names[tier]), xaxis: "x", yaxis: "y",
+      x: mine.map((step) => step.step), y: mine.map((step) => step.cumulative_s), line: { width: 0, color: colour },
+      marker: { symbol: look.symbol, size: look.key === "small" ? 7 : 9, color: colour },
+      customdata: mine.map((step) => hoverData(shared, step)), hovertemplate: HOVER,
+    }];
+  });
+  return [...traces, ...stallMarks(shared), ...runningMark(shared)];
+}
+
+function stallMarks({ steps, theme, dense }) {
+  const stalls = steps.filter(isStall);
+  if (!stalls.length) return [];
+  const common = { type: "scatter", name: "No progress", hoverinfo: "skip", xaxis: "x", yaxis: "y" };
+  if (dense) {
+    return [{
+      ...common, mode: "lines", connectgaps: false, line: { width: 5, color: theme.bad },
+      x: stalls.flatMap((step) => [step.step - 0.4, step.step + 0.4, null]),
+      y: stalls.flatMap((step) => [step.cumulative_s, step.cumulative_s, null]),
+    }];
+  }
+  return [{
+    ...common, mode: "markers", x: stalls.map((step) => step.step), y: stalls.map((step) => step.cumulative_s),
+    marker: { symbol: "circle-open", size: 15, color: theme.bad, line: { width: 1.8, color: theme.bad } },
+  }];
+}
+
+function runningMark({ model, steps, theme, tiers }) {
+  if (!model.current) return [];
+  const { step, tier } = model.current.started;
+  const y = steps.length ? steps[steps.length - 1].cumulative_s : 0;
+  const look = tierLook(tier, tiers);
+  return [{
+    type: "scatter", mode: "markers", name: "Running step", x: [step], y: [y], hoverinfo: "skip", xaxis: "x", yaxis: "y",
+    marker: { symbol: `${look.symbol}-open`, size: 10, color: theme[look.key], line: { width: 2, color: theme[look.key] } },
+  }];
+}
+
+function estimate({ steps, sums, theme }) {
+  if (sums.topMean === null || steps.length < 2) return [];
+  const last = steps[steps.length - 1].step;
+  return [{
+    type: "scatter", mode: "lines", name: "Top tier only, est.", x: [0.5, last + 0.5], y: [0, sums.topMean * last], hoverinfo: "skip",
+    line: { dash: "dot", width: 1.5, color: theme.text3 }, xaxis: "x", yaxis: "y",
+  }];
+}
+
+function speed(shared) {
+  return perTier(shared, (tier) => {
+    const mine = shared.steps.filter((step) => step.tier === tier && step.tokens_per_s !== null);
+    if (!mine.length) return [];
+    const look = tierLook(tier, shared.tiers);
+    const hover = { customdata: mine.map((step) => [plain(capital(step.tier_name))]), hovertemplate: "<b>Step %{x}</b>  %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
+    const common = { name: `${capital(shared.model.names[tier])} tokens/s`, xaxis: "x", yaxis: "y2" };
+    if (shared.dense) return [denseSpeed(mine, shared.theme[look.key], common)];
+    return [{
+      type: "bar", ...common, ...hover, x: mine.map((step) => step.step), y: mine.map((step) => step.tokens_per_s), width: 0.62,
+      marker: { color: shared.theme[look.key], cornerradius: 2, ...(look.key === "small" ? {} : { pattern: hatch(shared.theme, look) }) },
+    }];
+  });
+}
+
+function denseSpeed(mine, colour, common) {
+  return {
+    type: "scatter", mode: "lines", ...common, connectgaps: false, hoverinfo: "skip", line: { width: 1, color: colour },
+    x: mine.flatMap((step) => [step.step, step.step, null]), y: mine.flatMap((step) => [0, step.tokens_per_s, null]),
+  };
+}
+
+/** The pattern that says "large" without colour; middle tiers lean the other way. */
+export function hatch(theme, look) {
+  return { shape: look.key === "large" ? "/" : "\\", fillmode: "overlay", fgcolor: theme.surface, fgopacity: 0.45, size: 6, solidity: 0.22 };
+}
+
+/** The lanes of the timeline, bottom first: tier 0, then a lane a level (or a tier without levels). */
+export function laneNames(model) {
+  const lanes = [plain(capital(model.names[0]))];
+  const seen = new Map();
+  for (const span of allSpans(model)) {
+    const name = laneOf(model, span);
+    if (name !== lanes[0]) seen.set(name, span.tier * 1000 + span.level);
+  }
+  return lanes.concat([...seen.entries()].sort((a, b) => a[1] - b[1]).map(([name]) => name));
+}
+
+function laneOf(model, span) {
+  const tier = plain(capital(model.names[span.tier]));
+  if (span.tier === 0 || span.level === 0) return tier;
+  return model.names.length > 2 ? `${tier} ${span.level}` : `Level ${span.level}`;
+}
+
+/** Finished spans, the running step counted in. */
+function allSpans(model) {
+  const list = spans(model);
+  const now = model.current?.started;
+  if (!now) return list;
+  const last = list[list.length - 1];
+  const goesOn = last && last.tier === now.tier && last.level === now.level && now.step === last.to + 1
+    && !(now.budget !== null && now.budget_left === now.budget);
+  if (goesOn) return [...list.slice(0, -1), { ...last, to: now.step, left: now.budget_left }];
+  return [...list, { tier: now.tier, level: now.level, from: now.step, to: now.step, budget: now.budget, left: now.budget_left }];
+}
+
+function timeline(shared) {
+  const list = allSpans(shared.model);
+  const bars = perTier(shared, (tier) => {
+    const mine = list.filter((span) => span.tier === tier);
+    if (!mine.length) return [];
+    return [shared.dense ? laneLines(shared, tier, mine) : laneBars(shared, tier, mine)];
+  });
+  return [...bars, ...unusedBudget(shared, list)];
+}
+
+function laneBars({ model, theme, tiers }, tier, mine) {
+  const look = tierLook(tier, tiers);
+  return {
+    type: "bar", orientation: "h", name: capital(model.names[tier]), hoverinfo: "skip", xaxis: "x", yaxis: "y3", width: 0.72,
+    base: mine.map((span) => span.from - 0.5), x: mine.map((span) => span.to - span.from + 1), y: mine.map((span) => laneOf(model, span)),
+    marker: { color: theme[look.key], cornerradius: 3, ...(look.key === "small" ? {} : { pattern: hatch(theme, look) }) },
+  };
+}
+
+function laneLines({ model, theme, tiers }, tier, mine) {
+  return {
+    type: "scatter", mode: "lines", name: capital(model.names[tier]), hoverinfo: "skip", xaxis: "x", yaxis: "y3", connectgaps: false,
+    line: { width: 12, color: tierColour(theme, tier, tiers) },
+    x: mine.flatMap((span) => [span.from - 0.5, span.to + 0.5, null]),
+    y: mine.flatMap((span) => [laneOf(model, span), laneOf(model, span), null]),
+  };
+}
+
+function unusedBudget({ model, theme, tiers }, list) {
+  const last = list[list.length - 1];
+  if (!last || !model.current || last.budget === null || !(last.left > 1)) return [];
+  const colour = tierColour(theme, last.tier, tiers);
+  return [{
+    type: "bar", orientation: "h", name: "Budget left", hoverinfo: "skip", xaxis: "x", yaxis: "y3", width: 0.72,
+    base: [last.to + 0.5], x: [last.left - 1], y: [laneOf(model, last)],
+    marker: { color: "rgba(0,0,0,0)", cornerradius: 3, line: { width: 1.5, color: colour } },
+  }];
+}
+
+/** One path for all escalated spans: a single DOM node however many there are. */
+export function bands(model, theme) {
+  const path = allSpans(model).filter((span) => span.tier > 0 && span.level > 0)
+    .map((span) => `M${span.from - 0.5},0V1H${span.to + 0.5}V0Z`).join("");
+  return path ? [{ type: "path", path, xref: "x", yref: "paper", layer: "below", line: { width: 0 }, fillcolor: theme.band }] : [];
+}
+
+function grown(value, chunk, least) {
+  return Math.max(least, Math.ceil(value / chunk) * chunk);
+}
+
+function runLayout(shared, { compact = false, title = "" }) {
+  const { theme, steps, sums, model, lanes } = shared;
+  const last = Math.max(steps.length ? steps[steps.length - 1].step : 0, model.current?.started.step || 0);
+  const peak = Math.max(sums.latency, sums.estimate || 0);
+  const fastest = steps.reduce((best, step) => Math.max(best, step.tokens_per_s || 0), 0);
+  return {
+    ...baseLayout(theme, { compact, title, height: compact ? 500 : 556 }),
+    barmode: "overlay",
+    shapes: bands(model, theme),
+    annotations: [...panelTitles(theme, lanes.length), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
+    xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", nticks: 16, showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
+    yaxis: { ...axis(theme), domain: DOMAINS.y, range: [0, yTop(peak)], ...left(theme) },
+    yaxis2: { ...axis(theme), domain: DOMAINS.y2, range: [0, grown(fastest * 1.05, 20, 20)], nticks: 4, ...left(theme) },
+    yaxis3: { ...axis(theme), domain: DOMAINS.y3, type: "category", categoryorder: "array", categoryarray: lanes, range: [-0.5, Math.max(lanes.length, 2) - 0.5], ...left(theme) },
+  };
+}
+
+/** The y range grows in chunks, so that updates do not rescale each step. */
+export function yTop(peak) {
+  const chunk = peak > 1000 ? 250 : peak > 200 ? 50 : peak > 40 ? 25 : 10;
+  return grown(peak * 1.04, chunk, 10);
+}
+
+function left(theme) {
+  return { showline: true, linecolor: theme.borderStrong };
+}
+
+export function axis(theme) {
+  return { fixedrange: true, zeroline: false, gridcolor: theme.grid, tickfont: { size: 12, color: theme.text3 }, automargin: false };
+}
+
+export function baseLayout(theme, { compact = false, title = "", height }) {
+  return {
+    height, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+    font: { family: theme.font, size: 12, color: theme.text2 }, uirevision: "keep", dragmode: false, hovermode: "closest",
+    margin: compact ? { l: 46, r: 10, t: title ? 44 : 6, b: 34 } : { l: 62, r: 18, t: title ? 44 : 6, b: 34 },
+    hoverlabel: { bgcolor: theme.overlay, bordercolor: theme.borderStrong, align: "left", font: { family: theme.font, size: 12.5, color: theme.text } },
+    ...(title ? { title: { text: plain(title), x: 0.02, xanchor: "left", y: 0.98, yanchor: "top", font: { size: 15, color: theme.text } } } : {}),
+  };
+}
+
+function panelTitles(theme) {
+  const titles = [["Cumulative latency</b>, s", DOMAINS.y[1]], ["Tokens per second</b>", DOMAINS.y2[1]], ["Tier, level and budget</b>", DOMAINS.y3[1]]];
+  return titles.map(([text, y]) => ({
+    text: `<b>${text}`, xref: "paper", yref: "paper", x: 0, y: y + 0.008, xanchor: "left", yanchor: "bottom", xshift: -36, showarrow: false, font: { size: 12, color: theme.text2 },
+  }));
+}
+
+function notes(shared) {
+  const { model, sums, steps, theme } = shared;
+  const list = [];
+  const last = allSpans(model).at(-1);
+  if (last && last.budget !== null && last.tier > 0) {
+    const used = last.budget - (last.left ?? last.budget) + 1;
+    list.push({ text: `${used} of ${last.budget}`, x: last.to + 0.5 + Math.max(0, model.current ? last.left - 1 : 0), y: laneOf(model, last), xref: "x", yref: "y3", xanchor: "left", xshift: 6, showarrow: false, font: { size: 12, color: theme.text2 } });
+  }
+  if (sums.estimate !== null && steps.length > 1 && Math.abs(sums.estimate - sums.latency) >= 0.05) {
+    const saved = sums.estimate - sums.latency;
+    list.push({ text: `<b>${seconds(Math.abs(saved))}</b> ${saved >= 0 ? "saved" : "lost"}, est.`, x: steps.at(-1).step + 0.5, y: sums.topMean * steps.at(-1).step, xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, color: theme.text } });
+  }
+  return list;
+}
+
+/** Figures of simulated tiers say so, in the picture itself too. */
+export function simulatedNote(simulated, theme) {
+  if (!simulated) return [];
+  return [{ text: "Simulated", xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "top", showarrow: false, font: { size: 12, color: theme.text3 }, bordercolor: theme.text3, borderwidth: 1, borderpad: 3 }];
+}
+
+/** One sentence for people who do not see the plot. */
+export function describe(model) {
+  const sums = totals(model);
+  if (!sums.steps) return "No finished step yet.";
+  const top = capital(model.names.at(-1));
+  return `${sums.steps} steps in ${seconds(sums.latency)}; ${sums.topSteps} on ${top}, ${sums.switches} switches, ${sums.stalls} steps without progress.`;
+}

@@ -1,0 +1,162 @@
+"""Forms of a run: what it is asked, by which strategies, on which ladder, within which limits.
+
+The fields of a strategy's parameters come from its pydantic model, so a new strategy needs no form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from collab_core.domain import Limits
+from collab_core.strategies.registry import STRATEGIES, Strategy
+from webapp.runs.models import Collection
+from webapp.teams.models import Workspace
+from webapp.tiers.models import Ladder
+
+MAX_SEED = 2**31 - 1
+
+LIMIT_WORDS = {
+    "max_steps": ("Steps", "1 to 1,000."),
+    "max_tokens": ("Tokens in all", "Input plus output of every call. Empty: no limit."),
+    "max_cost_usd": ("Cost, US dollars", "Empty: no limit."),
+    "max_wall_s": ("Time, seconds", "Sum of the calls and tools. Empty: no limit."),
+    "max_output_tokens": ("Output tokens of one call", "16 to 32,768."),
+}
+
+
+def _field(schema: Mapping[str, Any]) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": schema.get("title", ""),
+        "help_text": schema.get("description", ""),
+        "initial": schema.get("default"),
+    }
+    if choices := schema.get("enum"):
+        return forms.TypedChoiceField(
+            choices=[(choice, str(choice)) for choice in choices], coerce=type(choices[0]), **common
+        )
+    if schema["type"] == "boolean":
+        return forms.BooleanField(required=False, **common)
+    bounds = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    if schema["type"] == "integer":
+        return forms.IntegerField(**bounds, **common)
+    return forms.FloatField(step_size=None, widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
+
+
+def parameters_form(strategy: Strategy) -> type[forms.Form]:
+    """Return a form class with one field for each parameter of the strategy."""
+    properties = strategy.parameters.model_json_schema()["properties"]
+    fields = {name: _field(schema) for name, schema in properties.items()}
+    return type("ParametersForm", (ParametersForm,), fields)
+
+
+class ParametersForm(forms.Form):
+    """The parameters of one strategy; its prefix is the strategy's name."""
+
+    use_required_attribute = False
+
+    def changed_parameters(self) -> dict[str, Any]:
+        """Return the cleaned values; call after ``is_valid``."""
+        return dict(self.cleaned_data)
+
+
+def parameter_forms(
+    data: Mapping[str, Any] | None = None, initial: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, ParametersForm]:
+    """Return the forms of all strategies by name."""
+    return {
+        name: parameters_form(strategy)(  # type: ignore[misc]
+            data, prefix=name, initial=(initial or {}).get(name), auto_id="id_%s"
+        )
+        for name, strategy in STRATEGIES.items()
+    }
+
+
+class NewRunForm(forms.Form):
+    """One task under one strategy, or under several as a race."""
+
+    use_required_attribute = False
+
+    question = forms.CharField(
+        label="Task",
+        strip=False,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "dir": "auto", "autocomplete": "off"}),
+        help_text="Any question. The agent answers it from the collection with its tools.",
+    )
+    task_id = forms.CharField(required=False, widget=forms.HiddenInput)
+    collection = forms.ModelChoiceField(
+        label="Collection", queryset=Collection.objects.none(), required=False, to_field_name="uuid",
+        empty_label="None (calculator only)", help_text="The documents that search and read work on.",
+    )  # fmt: skip
+    ladder = forms.ModelChoiceField(
+        label="Ladder", queryset=Ladder.objects.none(), to_field_name="uuid", empty_label=None,
+        help_text="The tiers, cheapest first.",
+        error_messages={"required": "Choose a ladder. Owners make one under Tiers."},
+    )  # fmt: skip
+    strategies = forms.MultipleChoiceField(
+        label="Strategy",
+        choices=[(name, strategy.title) for name, strategy in STRATEGIES.items()],
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one strategy."},
+    )
+    seed = forms.IntegerField(
+        label="Seed", required=False, min_value=0, max_value=MAX_SEED, help_text="Empty: a random one. The same seed repeats a simulated run.",
+    )  # fmt: skip
+    key = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["collection"].queryset = Collection.objects.filter(workspace=workspace).order_by("title")  # type: ignore[attr-defined]
+        self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
+        self.fields["key"].initial = uuid.uuid4().hex
+        for field in dataclasses.fields(Limits):
+            self.fields[field.name] = _limit_field(field.name, field.default)
+
+    def limits(self) -> dict[str, Any]:
+        """Return the limits as the service takes them; None = unlimited."""
+        return {field.name: self.cleaned_data[field.name] for field in dataclasses.fields(Limits)}
+
+    @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        return [self[field.name] for field in dataclasses.fields(Limits)]
+
+
+class ForkForm(forms.Form):
+    """Where to branch off, and what goes on from there."""
+
+    use_required_attribute = False
+
+    after_step = forms.IntegerField(label="After step", min_value=1)
+    strategy = forms.ChoiceField(
+        label="Strategy", choices=[(name, s.title) for name, s in STRATEGIES.items()]
+    )
+    ladder = forms.ModelChoiceField(
+        label="Ladder", queryset=Ladder.objects.none(), to_field_name="uuid", empty_label=None
+    )
+
+    def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
+
+
+def usable_ladders(workspace: Workspace) -> QuerySet[Ladder]:
+    """Return the workspace's ladders that have a tier."""
+    return (
+        Ladder.objects.filter(workspace=workspace, archived_at=None, rungs__isnull=False)
+        .distinct()
+        .order_by("name")
+    )
+
+
+def _limit_field(name: str, default: Any) -> forms.Field:
+    label, help_text = LIMIT_WORDS[name]
+    common: dict[str, Any] = {"label": label, "help_text": help_text, "initial": default, "required": default is not None and name not in ("max_tokens", "max_wall_s")}
+    if name in ("max_cost_usd", "max_wall_s"):
+        return forms.FloatField(min_value=0, widget=forms.NumberInput(attrs={"step": "any"}), **common)
+    return forms.IntegerField(min_value=1, **common)

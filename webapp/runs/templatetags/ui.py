@@ -1,0 +1,183 @@
+"""Template tags of the house: icons, tier looks, ribbons and numbers with units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+from django import template
+from django.template.context import RequestContext
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from lucide import _load_icon
+
+from webapp.runs.models import Run, Status
+from webapp.teams.models import Membership
+
+register = template.Library()
+
+SPRITE = (
+    "arrow-down arrow-up brain chevron-left chevron-right circle-check circle-dashed circle-help circle-slash circle-x "
+    "download ellipsis eye git-branch git-compare git-fork info link list loader-circle log-out moon pencil play plus refresh-cw "
+    "repeat rotate-ccw route search send server settings square sun table terminal trash-2 triangle-alert user users x"
+).split()
+_ALIASES = {
+    "circle-help": "circle-question-mark",
+}
+
+TIER_SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz"
+RIBBON = (96, 18)
+
+
+def _symbol(name: str) -> SafeString:
+    try:
+        svg = _load_icon(name)
+    except Exception:
+        if name not in _ALIASES:
+            raise
+        svg = _load_icon(_ALIASES[name])
+    shapes = format_html_join(
+        "", "<{} {}/>", ((str(node.tag.text if isinstance(node.tag, ElementTree.QName) else node.tag), _attributes(node)) for node in svg)
+    )
+    return format_html('<symbol id="i-{}" viewBox="0 0 24 24">{}</symbol>', name, shapes)
+
+
+def _attributes(node: ElementTree.Element) -> SafeString:
+    return format_html_join(" ", '{}="{}"', node.attrib.items())
+
+
+_sprite: SafeString | None = None
+
+
+@register.simple_tag
+def icon_sprite() -> SafeString:
+    """Return every icon the pages use, once, as symbols for ``<use>``."""
+    global _sprite  # noqa: PLW0603 - made once a process, then constant
+    if _sprite is None:
+        symbols = format_html_join("", "{}", ((_symbol(name),) for name in SPRITE))
+        _sprite = format_html('<svg class="sprite" aria-hidden="true">{}</svg>', symbols)
+    return _sprite
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """Return an icon of the sprite; it is decoration, its neighbour text carries the meaning."""
+    return format_html(
+        '<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>',
+        extra,
+        name,
+    )
+
+
+def tier_look(tier: int, tiers: int) -> str:
+    """Return the look's key; the same rule as ``tierLook`` in model.js."""
+    if tier <= 0:
+        return "small"
+    if tier >= tiers - 1:
+        return "large"
+    return "mid" if tier % 2 else "mid-2"
+
+
+@register.simple_tag
+def look(tier: int, tiers: int) -> str:
+    return tier_look(tier, tiers)
+
+
+class Span(NamedTuple):
+    look: str
+    x: float
+    width: float
+
+
+def ribbon_spans(path: str, tiers: int, limit: int) -> list[Span]:
+    """Return neighbouring steps of one tier as spans of the ribbon; ``limit`` steps fill it."""
+    unit = RIBBON[0] / max(limit, len(path), 1)
+    spans: list[Span] = []
+    for index, sign in enumerate(path):
+        key = tier_look(TIER_SIGNS.find(sign), tiers)
+        if spans and spans[-1].look == key:
+            spans[-1] = spans[-1]._replace(width=spans[-1].width + unit)
+        else:
+            spans.append(Span(key, index * unit, unit))
+    return spans
+
+
+@register.simple_tag
+def ribbon(run: Run) -> SafeString:
+    """Return a run's tiers by step as a small picture with a text alternative."""
+    tiers = len(run.tiers)
+    spans = ribbon_spans(run.tier_path, tiers, int(run.limits.get("max_steps") or 40))
+    heights = {"small": (7, 9), "mid": (4, 12), "mid-2": (4, 12), "large": (1, 15)}
+    bars = format_html_join(
+        "",
+        '<rect class="fill-{}" x="{}" y="{}" width="{}" height="{}"/>',
+        (
+            (s.look, f"{s.x:.2f}", heights[s.look][0], f"{max(s.width - 0.6, 0.6):.2f}", heights[s.look][1])
+            for s in spans
+        ),
+    )
+    top = TIER_SIGNS[max(tiers - 1, 0)]
+    words = f"{len(run.tier_path)} steps, {run.tier_path.count(top) if tiers > 1 else 0} on the top tier"
+    return format_html(
+        '<svg class="ribbon" role="img" aria-label="{}" width="{}" height="{}" viewBox="0 0 {} {}">{}</svg>',
+        words, *RIBBON, *RIBBON, bars,
+    )  # fmt: skip
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """7.20 s, 93.1 s, 12 min 4 s; the same words as format.js."""
+    if value is None:
+        return "n/a"
+    if value < 100:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 600 else f"{int(value // 60)} min {value % 60:.0f} s"
+
+
+@register.filter
+def usd(value: float | None) -> str:
+    """Dollars with the digits that small amounts need; unknown is never 0."""
+    if value is None:
+        return "unknown"
+    return "$0" if value == 0 else f"${value:.2f}" if value >= 1 else f"${value:.4f}" if value >= 0.001 else f"${value:.6f}"
+
+
+@register.filter
+def speedup(run: Run) -> str:
+    """Return what the run's stored columns tell; a single run has no reference, so n/a."""
+    return "n/a" if not run.latency_s else f"{run.latency_s:.1f}"
+
+
+@register.filter
+def age(value: datetime | None) -> str:
+    """now, 5 min, 3 h, 2 d: how long ago."""
+    if value is None:
+        return ""
+    gone = max(0.0, (timezone.now() - value).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if gone >= size:
+            return f"{int(gone // size)} {unit} ago"
+    return "now"
+
+
+@register.filter
+def get(mapping: Mapping[str, Any], key: str) -> Any:
+    return mapping.get(key)
+
+
+@register.filter
+def letter(index: int) -> str:
+    return "ABCDEF"[index]
+
+
+@register.inclusion_tag("runs/_running_now.html", takes_context=True)
+def running_now(context: RequestContext) -> dict[str, Iterable[Run]]:
+    """List up to five runs under way in the active workspace."""
+    membership: Membership | None = context.get("membership")
+    if membership is None:
+        return {"runs": []}
+    active = Run.objects.filter(workspace_id=membership.workspace_id, status__in=(Status.QUEUED, Status.RUNNING))
+    return {"runs": active.order_by("-id").only("uuid", "number", "steps", "limits", "status")[:5]}

@@ -1,0 +1,25 @@
+"""Accounts: sign in and out, the active workspace, its members, personal tokens."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView
+from django.urls import path
+
+from webapp.teams import views
+
+app_name = "teams"
+urlpatterns = [
+    path(
+        "login/",
+        LoginView.as_view(template_name="teams/login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
+    path("logout/", views.sign_out, name="logout"),
+    path("teams/", views.team, name="team"),
+    path("teams/switch/", views.switch, name="switch"),
+    path("teams/members/add/", views.add_member, name="add_member"),
+    path("teams/members/<int:pk>/role/", views.change_role, name="change_role"),
+    path("teams/members/<int:pk>/remove/", views.remove_member, name="remove_member"),
+    path("teams/tokens/add/", views.add_token, name="add_token"),
+    path("teams/tokens/<int:pk>/revoke/", views.revoke_token, name="revoke_token"),
+]
