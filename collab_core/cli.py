@@ -1,0 +1,201 @@
+"""The command line: the whole method without Django."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from collab_core import __version__
+from collab_core import events as ev
+from collab_core.backends.openai_compatible import OpenAICompatible
+from collab_core.benchmarks import commands as benchmark_commands
+from collab_core.domain import Ladder, Limits, Task, Tier
+from collab_core.errors import InvalidInput, TandemError
+from collab_core.runtime.engine import RunControl, RunSpec, execute
+from collab_core.runtime.journal import FileJournal, Journal, MemoryJournal
+from collab_core.simulator import commands as simulator_commands
+from collab_core.strategies.registry import STRATEGIES, find, parse_parameters
+from collab_core.terminal import LiveView
+from collab_core.tools import commands as tool_commands
+from collab_core.tools.registry import build_tools
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 the run failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m collab_core", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _register_run(subparsers)
+    benchmark_commands.register(subparsers)
+    tool_commands.register(subparsers)
+    simulator_commands.register(subparsers)
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return int(arguments.func(arguments))
+    except TandemError as error:
+        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
+        return 2
+
+
+def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = subparsers.add_parser(
+        "run",
+        help="run one task and watch it in the terminal",
+        epilog="strategies: " + "; ".join(f"{s.name}: {s.summary}" for s in STRATEGIES.values()),
+    )
+    run.add_argument("question")
+    run.add_argument("--strategy", default="agentcollab", choices=list(STRATEGIES))
+    run.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="a strategy parameter"
+    )
+    run.add_argument(
+        "--tier",
+        action="append",
+        default=[],
+        metavar="NAME=URL#MODEL",
+        help="one per tier, cheapest first: small=http://127.0.0.1:8101/v1#qwen3-4b",
+    )
+    run.add_argument(
+        "--key", action="append", default=[], metavar="NAME=VARIABLE", help="where a tier's key is"
+    )
+    run.add_argument("--collection", type=Path, help="an index made by `index`")
+    run.add_argument("--gold", action="append", default=[], help="an accepted answer, to score it")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--max-steps", type=int, default=40)
+    run.add_argument("--context", type=int, default=32_768, help="context of every tier, tokens")
+    run.add_argument("--log", type=Path, help="keep the log here; an unfinished one is resumed")
+    run.add_argument("--plain", action="store_true", help="print the events as JSON lines instead")
+    run.set_defaults(func=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    spec = _spec(arguments)
+    tools = build_tools(arguments.collection)
+    view = LiveView(spec, plain=arguments.plain or not sys.stdout.isatty())
+    terminal = asyncio.run(_drive(spec, arguments.log, tools, view))
+    return 0 if isinstance(terminal, ev.RunFinished) else 1
+
+
+async def _drive(spec: RunSpec, log: Path | None, tools: tuple, view: LiveView) -> ev.AnyEvent:  # type: ignore[type-arg]
+    control = RunControl()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, control.request_cancel, "the terminal")
+    journal = _open_journal(spec, log, view)
+    backend = OpenAICompatible()
+    try:
+        with view:
+            return await execute(
+                spec,
+                journal,
+                backend=backend,
+                tools=tools,
+                worker=f"cli-{os.getpid()}",
+                control=control,
+                on_delta=view.delta,
+            )
+    finally:
+        await backend.aclose()
+        if isinstance(journal, FileJournal):
+            journal.close()
+
+
+def _open_journal(spec: RunSpec, log: Path | None, view: LiveView) -> Journal:
+    journal: FileJournal | MemoryJournal
+    if log is None:
+        journal = _Watched(view)
+    else:
+        journal = FileJournal(log, on_event=view.event)
+        _check_same_task(spec, journal)
+        for record in journal.history:
+            view.event(record)
+    return journal
+
+
+class _Watched(MemoryJournal):
+    """A log in memory that is shown as it grows."""
+
+    def __init__(self, view: LiveView) -> None:
+        super().__init__()
+        self._view = view
+
+    async def append(self, events: Sequence[ev.AnyEvent]) -> None:
+        known = len(self.records)
+        await super().append(events)
+        for record in self.records[known:]:
+            self._view.event(record)
+
+
+def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
+    for record in journal.history:
+        if isinstance(record.event, ev.RunQueued) and record.event.task != spec.task:
+            raise InvalidInput("The log belongs to another task; name another file with --log.")
+
+
+def _spec(arguments: argparse.Namespace) -> RunSpec:
+    if not arguments.question.strip():
+        raise InvalidInput("The question is empty.")
+    if not arguments.tier:
+        raise InvalidInput(
+            "No tier was given.",
+            hint="Add --tier small=URL#MODEL --tier large=URL#MODEL; "
+            "`python -m collab_core simulate-tiers` serves simulated ones.",
+        )
+    keys = dict(_pair(text, "--key") for text in arguments.key)
+    tiers = tuple(_tier(text, keys, arguments.context) for text in arguments.tier)
+    raw = dict(_pair(text, "--param") for text in arguments.param)
+    parameters = parse_parameters(arguments.strategy, _typed(arguments.strategy, raw))
+    return RunSpec(
+        task=Task(
+            question=arguments.question,
+            collection=arguments.collection.name if arguments.collection else "",
+        ),
+        gold=tuple(arguments.gold),
+        strategy=arguments.strategy,
+        parameters=parameters.model_dump(),
+        ladder=Ladder(name="command line", tiers=tiers),
+        seed=arguments.seed,
+        limits=Limits(max_steps=arguments.max_steps),
+        run_id=f"cli-{os.getpid()}",
+    )
+
+
+def _tier(text: str, keys: dict[str, str], context_tokens: int) -> Tier:
+    name, address = _pair(text, "--tier")
+    base_url, separator, model = address.partition("#")
+    if not separator or not model or not base_url.startswith(("http://", "https://")):
+        raise InvalidInput(f"--tier {text} is not NAME=URL#MODEL, as in small=http://host/v1#qwen.")
+    return Tier(
+        name=name,
+        model=model,
+        base_url=base_url.rstrip("/"),
+        api_key_env=keys.get(name, ""),
+        context_tokens=context_tokens,
+    )
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise InvalidInput(f"{option} {text} is not NAME=VALUE.")
+    return name, value
+
+
+def _typed(strategy: str, raw: dict[str, str]) -> dict[str, object]:
+    """Turn the words of a command line into what the parameter model takes."""
+    properties = find(strategy).parameters.model_json_schema()["properties"]
+    typed: dict[str, object] = dict(raw)
+    for name, text in raw.items():
+        choices = properties.get(name, {}).get("enum", [])
+        if any(isinstance(choice, int) for choice in choices):
+            with contextlib.suppress(ValueError):
+                typed[name] = int(text)
+    return typed

@@ -1,0 +1,130 @@
+"""A run in the terminal, live: the staircase as bars, the steps, the text as it streams."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from collab_core import events as ev
+
+if TYPE_CHECKING:
+    from collab_core.runtime.engine import RunSpec
+
+_COLOURS = ("blue", "yellow", "cyan", "magenta")
+_VERDICTS = {1: "+ progress", 0: "o no progress", None: "- no verdict"}
+_ROWS = 14
+_BAR_CHARS = 30
+
+
+class LiveView:
+    """Shows events as they are stored; ``plain`` prints each as one JSON line instead."""
+
+    def __init__(self, spec: RunSpec, *, plain: bool) -> None:
+        self._spec = spec
+        self._plain = plain
+        self._finished: list[ev.StepFinished] = []
+        self._verdicts: dict[int, ev.ProgressJudged] = {}
+        self._switches: dict[int, ev.TierSwitched] = {}
+        self._running: ev.StepStarted | None = None
+        self._text = ""
+        self._end: ev.AnyEvent | None = None
+        self._console = Console()
+        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self.render)
+
+    def __enter__(self) -> LiveView:
+        if not self._plain:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._plain:
+            self._live.stop()
+
+    @property
+    def delta(self) -> Callable[[ev.ModelDelta], None] | None:
+        """Where streaming text goes; None when nobody would see it."""
+        return None if self._plain else self._delta
+
+    def event(self, record: ev.Recorded) -> None:
+        """Take in one stored event."""
+        if self._plain:
+            sys.stdout.write(ev.encode(record).decode() + "\n")
+            sys.stdout.flush()
+            return
+        match record.event:
+            case ev.StepStarted() as event:
+                self._running, self._text = event, ""
+            case ev.ProgressJudged() as event:
+                self._verdicts[event.step] = event
+            case ev.TierSwitched() as event:
+                self._switches[event.step] = event
+            case ev.StepFinished() as event:
+                self._finished.append(event)
+                self._running = None
+            case ev.RunFinished() | ev.RunFailed() | ev.RunCancelled() as event:
+                self._end = event
+
+    def render(self) -> RenderableType:
+        """Return the whole picture."""
+        parts: list[RenderableType] = [self._head(), self._steps()]
+        if self._running is not None:
+            body = Text(self._text[-600:] or "…")
+            title = f"step {self._running.step}, {self._running.tier_name}"
+            parts.append(Panel(body, title=title, border_style=_colour(self._running.tier)))
+        if self._end is not None:
+            parts.append(self._ending(self._end))
+        return Group(*parts)
+
+    def _delta(self, delta: ev.ModelDelta) -> None:
+        if delta.kind == "text":
+            # a new attempt starts again at offset 0 and replaces what the last one showed
+            self._text = self._text[: delta.offset] + delta.text
+
+    def _head(self) -> Text:
+        tiers = " + ".join(tier.model for tier in self._spec.ladder.tiers)
+        return Text(f"{self._spec.task.question}\n{self._spec.strategy} on {tiers}", style="bold")
+
+    def _steps(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for title in ("step", "tier", "s", "tok/s", "cumulative", "verdict", "action"):
+            table.add_column(title, justify="right" if title in ("step", "s", "tok/s") else "left")
+        longest = self._finished[-1].cumulative_s if self._finished else 1.0
+        for step in self._finished[-_ROWS:]:
+            if (switch := self._switches.get(step.step)) is not None:
+                table.add_row("", "", "", "", "", "", Text(switch.why, style="italic"))
+            bar = round(_BAR_CHARS * step.cumulative_s / longest) if longest else 0
+            table.add_row(
+                str(step.step),
+                Text(step.tier_name, style=_colour(step.tier)),
+                f"{step.latency.total_s:.1f}",
+                "" if step.tokens_per_s is None else f"{step.tokens_per_s:.0f}",
+                Text("█" * bar + f" {step.cumulative_s:.1f} s", style=_colour(step.tier)),
+                _VERDICTS[step.indicator],
+                Text(step.action[:60]),
+            )
+        return table
+
+    def _ending(self, event: ev.AnyEvent) -> Panel:
+        if isinstance(event, ev.RunFinished):
+            text = f"{event.answer or 'no answer'}\n{event.outcome}, ended by {event.ended_by}"
+            return Panel(Text(text), title="answer", border_style="green")
+        if isinstance(event, ev.RunFailed):
+            return Panel(Text(f"{event.message}\n{event.hint}"), title=event.code, border_style="red")
+        return Panel(Text("stopped"), border_style="yellow")
+
+
+def _colour(tier: int) -> str:
+    return _COLOURS[tier % len(_COLOURS)]
