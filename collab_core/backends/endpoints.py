@@ -64,8 +64,9 @@ class EndpointPool:
         endpoint = self._endpoints.get(place)
         key = self._key(tier)
         if endpoint is None or endpoint.key != key:
+            base = base_url(tier)
             session = endpoint.session if endpoint else _session()
-            endpoint = self._endpoints[place] = _endpoint(tier, key, session)
+            endpoint = self._endpoints[place] = _endpoint(base, key, session)
         return endpoint
 
     async def aclose(self) -> None:
@@ -92,7 +93,7 @@ class EndpointPool:
         return key
 
 
-def _endpoint(tier: Tier, key: str, session: aiohttp.ClientSession) -> Endpoint:
+def _endpoint(base: URL, key: str, session: aiohttp.ClientSession) -> Endpoint:
     headers = {
         "Content-Type": "application/json",
         "Accept": "text/event-stream",
@@ -101,7 +102,6 @@ def _endpoint(tier: Tier, key: str, session: aiohttp.ClientSession) -> Endpoint:
     }
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    base = base_url(tier)
     return Endpoint(
         session=session,
         base=base,

@@ -152,6 +152,9 @@ class ModelServer:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             self.left.set()
+        except asyncio.CancelledError:
+            # the test is over; asyncio.streams of 3.11 cannot stand a cancelled handler
+            return
         finally:
             writer.close()
             self._tasks.discard(task)
