@@ -379,7 +379,11 @@ def _latency(step: _Step, *, overhead_s: float) -> LatencySplit:
         timing = reply.timing
         queued = timing.queued_s or 0.0
         prefill = max(0.0, timing.first_token_s - queued)
-        queue_s, prefill_s, decode_s = queue_s + queued, prefill_s + prefill, decode_s + timing.decode_s
+        queue_s, prefill_s, decode_s = (
+            queue_s + queued,
+            prefill_s + prefill,
+            decode_s + timing.decode_s,
+        )
         overhead_s += max(0.0, timing.total_s - queued - prefill - timing.decode_s)
     tool_s = step.tool.duration_s if step.tool else 0.0
     return LatencySplit(

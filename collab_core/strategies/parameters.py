@@ -13,28 +13,32 @@ class AgentParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     check_mode: Literal["inline", "separate"] = Field(
-        "inline",
+        default="inline",
         title="Progress check",
         description="inline: the verdict is part of each thought. separate: one more short call "
         "after each observation, on the same prompt.",
     )
     missing_verdict: Literal["progress", "stall"] = Field(
-        "progress",
+        default="progress",
         title="A missing verdict counts as",
         description="What the policy is told when the progress block is missing or malformed. "
         "Both are counted and shown either way.",
     )
     enforce_check: bool = Field(
-        False,
+        default=False,
         title="Enforce the block's form",
         description="Let the server constrain the separate check to the block's grammar (vLLM "
         "structured outputs). Ignored by tiers that cannot.",
     )
     temperature: float = Field(
-        0.6, ge=0.0, le=2.0, title="Temperature", description="Sampling temperature of every call."
+        default=0.6,
+        ge=0.0,
+        le=2.0,
+        title="Temperature",
+        description="Sampling temperature of every call.",
     )
     top_p: float = Field(
-        0.95, gt=0.0, le=1.0, title="Top p", description="Nucleus sampling of every call."
+        default=0.95, gt=0.0, le=1.0, title="Top p", description="Nucleus sampling of every call."
     )
 
     @model_validator(mode="after")
@@ -48,31 +52,31 @@ class AgentCollabStaticParameters(AgentParameters):
     """AgentCollab with a constant budget: growth k = 0."""
 
     warm_up_steps: int = Field(
-        2,
+        default=2,
         ge=0,
         le=40,
         title="Warm-up steps",
         description="First steps on the top tier (K_L). Default second-hand.",
     )
     budget_base: int = Field(
-        2,
+        default=2,
         ge=1,
         le=100,
         title="Base budget",
         description="B_0, steps granted to the higher tier. Default second-hand.",
     )
     early_hand_back: bool = Field(
-        True,
+        default=True,
         title="Early hand-back",
         description="Return control as soon as the higher tier judges progress.",
     )
     higher_verdicts_count: bool = Field(
-        True,
+        default=True,
         title="Higher tiers' stalls raise the level",
         description="Eq. 1 read literally: every step is judged, whoever ran it.",
     )
     climb: Literal["next", "top"] = Field(
-        "next",
+        default="next",
         title="Climb to",
         description="On three or more tiers: an unbroken streak of stalls escalates one tier "
         "further each time (next), or straight to the top.",
@@ -83,32 +87,32 @@ class AgentCollabParameters(AgentCollabStaticParameters):
     """AgentCollab with difficulty-aware budgets (section 2.2)."""
 
     growth: float = Field(
-        2.0,
+        default=2.0,
         ge=0.0,
         le=20.0,
         title="Growth",
         description="k of Eq. 3 and 4; 0 is the static strategy. Default second-hand.",
     )
     budget_max: int = Field(
-        6, ge=1, le=100, title="Largest budget", description="B_max. Default second-hand."
+        default=6, ge=1, le=100, title="Largest budget", description="B_max. Default second-hand."
     )
     schedule: Literal["linear", "sigmoid"] = Field(
-        "linear", title="Schedule", description="linear: Eq. 3. sigmoid: Eq. 4, saturating."
+        default="linear", title="Schedule", description="linear: Eq. 3. sigmoid: Eq. 4, saturating."
     )
     sigmoid_midpoint: float = Field(
-        1.0,
+        default=1.0,
         ge=0.0,
         le=40.0,
         title="Sigmoid midpoint",
         description="n_0 of Eq. 4; the paper gives no value.",
     )
     level_offset: Literal[0, 1] = Field(
-        0,
+        default=0,
         title="Level offset",
         description="0 reads Eq. 3 as B_0 + k n, 1 as B_0 + k (n - 1); the text lost which.",
     )
     recompute_budget: bool = Field(
-        False,
+        default=False,
         title="Recompute during a take-over",
         description="Grant more when the level rises while the higher tier runs; off = the budget "
         "is fixed at take-over.",
