@@ -5,6 +5,7 @@ A tier path is the sequence of tiers of a run's steps, in order: ``[1, 1, 0, 0, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +29,7 @@ def switching_ratio(paths: Sequence[Sequence[int]]) -> float | None:
     >>> switching_ratio([[1, 1, 0, 0, 1], [0, 0]])
     40.0
     """
-    switches = sum(a != b for path in paths for a, b in zip(path, path[1:], strict=False))
+    switches = sum(a != b for path in paths for a, b in itertools.pairwise(path))
     moves = sum(max(0, len(path) - 1) for path in paths)
     return 100.0 * switches / moves if moves else None
 
@@ -77,7 +78,8 @@ def wilson(successes: int, trials: int, *, z: float = 1.959963984540054) -> Inte
     p, n = successes / trials, trials
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    # rounding must not push a bound past the proportion itself
+    return Interval(min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
 def bootstrap_speedup(

@@ -17,9 +17,7 @@ MissingVerdict = Literal["progress", "stall"]
 
 MAX_RATIONALE_CHARS = 4_000
 
-BLOCK_REGEX = (
-    r"<progress><rationale>[^<>]{1,600}</rationale><indicator>[01]</indicator></progress>"
-)
+BLOCK_REGEX = r"<progress><rationale>[^<>]{1,600}</rationale><indicator>[01]</indicator></progress>"
 """For servers that enforce a grammar (vLLM ``structured_outputs``)."""
 
 

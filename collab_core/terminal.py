@@ -122,7 +122,9 @@ class LiveView:
             text = f"{event.answer or 'no answer'}\n{event.outcome}, ended by {event.ended_by}"
             return Panel(Text(text), title="answer", border_style="green")
         if isinstance(event, ev.RunFailed):
-            return Panel(Text(f"{event.message}\n{event.hint}"), title=event.code, border_style="red")
+            return Panel(
+                Text(f"{event.message}\n{event.hint}"), title=event.code, border_style="red"
+            )
         return Panel(Text("stopped"), border_style="yellow")
 
 

@@ -54,7 +54,11 @@ def test_budgets_are_bounded_and_never_shrink(
     base: int, growth: float, extra: int, schedule: str, midpoint: float, level: int
 ) -> None:
     rules = BudgetSchedule(
-        base=base, growth=growth, maximum=base + extra, schedule=schedule, midpoint=midpoint  # type: ignore[arg-type]
+        base=base,
+        growth=growth,
+        maximum=base + extra,
+        schedule=schedule,
+        midpoint=midpoint,  # type: ignore[arg-type]
     )
     assert 1 <= rules.budget(level) <= base + extra
     assert rules.budget(level) <= rules.budget(level + 1)

@@ -65,8 +65,18 @@ def test_the_parser_never_raises(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["<progress>", "</progress>", "<rationale>", "</rationale>", "<indicator>",
-             "</indicator>", "0", "1", " ", "x"]
+            [
+                "<progress>",
+                "</progress>",
+                "<rationale>",
+                "</rationale>",
+                "<indicator>",
+                "</indicator>",
+                "0",
+                "1",
+                " ",
+                "x",
+            ]
         ),
         max_size=14,
     )
@@ -79,7 +89,9 @@ def test_parsed_means_exactly_one_block(parts: list[str]) -> None:
 
 @given(st.text(max_size=80).filter(lambda s: "<" not in s), st.sampled_from([0, 1]))
 def test_what_is_written_is_read_back(rationale: str, indicator: int) -> None:
-    text = f"<progress><rationale>{rationale}</rationale><indicator>{indicator}</indicator></progress>"
+    text = (
+        f"<progress><rationale>{rationale}</rationale><indicator>{indicator}</indicator></progress>"
+    )
     block = parse_block(text)
     assert (block.indicator, block.rationale) == (indicator, rationale.strip())
 

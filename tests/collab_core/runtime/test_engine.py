@@ -84,7 +84,11 @@ async def test_agentcollab_moves_between_the_tiers() -> None:
     # steps 1-2 warm-up; 3 small ok; 4 small stalls (n=1, B=4); 5, 6 large stall; 7 large progress
     assert tiers_asked(backend.requests) == [l, l, s, s, l, l, l, s, s]
     switches = [r.event for r in journal.records if isinstance(r.event, ev.TierSwitched)]
-    assert [(e.step, e.reason) for e in switches] == [(3, "restored"), (5, "escalated"), (8, "restored")]
+    assert [(e.step, e.reason) for e in switches] == [
+        (3, "restored"),
+        (5, "escalated"),
+        (8, "restored"),
+    ]
     assert terminal.totals.switches == 3
 
 
