@@ -60,7 +60,7 @@ def to_plain(path: Path, content: bytes) -> PlainDocument:
     else:
         text = raw
         title = _first_heading(text)
-    text = _tidy(text)
+    text = _without_title_line(_tidy(text), title)
     return PlainDocument(title=_one_line(title)[:_MAX_TITLE_CHARS] or path.stem, text=text)
 
 
@@ -81,6 +81,13 @@ def _first_heading(text: str) -> str:
         if re.match(r"#{1,6}\s+\S", line):
             return line.lstrip("#").strip(" #")
     return lines[0] if lines and len(lines[0]) <= 120 else ""
+
+
+def _without_title_line(text: str, title: str) -> str:
+    """Drop a Markdown heading that only repeats the title: the title is always shown beside."""
+    first, _, rest = text.partition("\n")
+    is_title = first.startswith("#") and first.strip(" #") == title and rest.strip()
+    return rest.strip() if is_title else text
 
 
 def _tidy(text: str) -> str:
