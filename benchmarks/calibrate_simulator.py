@@ -51,7 +51,6 @@ class Tally:
     runs: int = 0
     steps: list[int] = field(default_factory=list)
     latency_s: list[float] = field(default_factory=list)
-    said: dict[tuple[bool, bool], int] = field(default_factory=dict)
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
@@ -63,9 +62,9 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     return (centre - spread) / scale, (centre + spread) / scale
 
 
-def observe(tools: dict[str, Tool], name: str, arguments: str) -> str:
+async def observe(tools: dict[str, Tool], name: str, arguments: str) -> str:
     try:
-        return asyncio.run(tools[name](json.loads(arguments))).text
+        return (await tools[name](json.loads(arguments))).text
     except ToolFailed as error:
         return f"Error: {error.message}"
 
@@ -81,7 +80,7 @@ class Solver:
         self.system = (PROMPTS / "react_system.md").read_text(encoding="utf-8").rstrip("\n")
         self.force = (PROMPTS / "force_answer.md").read_text(encoding="utf-8").rstrip("\n")
 
-    def solve(self, question: str, seed: int, tally: Tally) -> str:
+    async def solve(self, question: str, seed: int, tally: Tally) -> str:
         messages: list[dict[str, Any]] = [
             {"role": "system", "content": self.system},
             {"role": "user", "content": question},
@@ -101,7 +100,7 @@ class Solver:
             function = {"name": call.name, "arguments": call.arguments}
             entry = {"id": call.id, "type": "function", "function": function}
             messages.append({"role": "assistant", "content": thought.text, "tool_calls": [entry]})
-            content = observe(self.tools, call.name, call.arguments)
+            content = await observe(self.tools, call.name, call.arguments)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
         raise AssertionError("unreachable")
 
@@ -115,11 +114,13 @@ class Solver:
         return first + (out - 1) * speed.decode_s_per_token
 
 
-def measure(model: SimulatedModel, tools: tuple[Tool, ...], world: World, seeds: int) -> Tally:
+async def measure(
+    model: SimulatedModel, tools: tuple[Tool, ...], world: World, seeds: int
+) -> Tally:
     tally, solver = Tally(), Solver(model, tools)
     for seed in range(seeds):
         for task in world.tasks:
-            answer = solver.solve(task.question, seed, tally)
+            answer = await solver.solve(task.question, seed, tally)
             tally.correct += score(answer, task.answers)
             tally.runs += 1
     return tally
@@ -156,7 +157,8 @@ def main() -> None:
         tools = build_tools(target)
         for name in args.preset or preset_names():
             models = load_preset(name).models
-            report(name, {m.name: measure(m, tools, world, args.seeds) for m in models})
+            tallies = {m.name: asyncio.run(measure(m, tools, world, args.seeds)) for m in models}
+            report(name, tallies)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Browser:
             self._judge()
         action = self._next_call()
         if action is None:
-            self.outcome.answer = self.guess()
+            self.outcome.answer, self.outcome.guessed = self.guess(), True
         self.outcome.action = action
         return self.outcome
 

@@ -201,7 +201,7 @@ class Reader:
             return
         tired = self.view.fruitless_calls() > self.skill.patience_calls
         if tired and self._chance(self.skill.give_up):
-            self.outcome.answer = self.guess()
+            self.outcome.answer, self.outcome.guessed = self.guess(), True
             return
         self.outcome.action = self._next_call(hop)
 

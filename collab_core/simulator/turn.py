@@ -29,6 +29,8 @@ class Outcome:
     rationale: str = ""
     action: Action | None = None
     answer: str | None = None
+    guessed: bool = False
+    """The answer is the best it could do, not the end of a trail."""
 
     @property
     def certainty(self) -> float:

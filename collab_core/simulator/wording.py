@@ -76,7 +76,7 @@ class Wording:
 
     def _intention(self, outcome: Outcome) -> str:
         if outcome.action is None:
-            return self._pick("answer" if outcome.reported else "guess")
+            return self._pick("guess" if outcome.guessed else "answer")
         tool, arguments = outcome.action
         what = str(next(iter(arguments.values()), ""))
         return self._pick(tool if tool in ("search", "read", "calculator") else "other", what)
