@@ -53,7 +53,8 @@ def _tail(request: ModelRequest, without: Collection[str]) -> dict[str, Any]:
     if request.seed is not None:
         tail["seed"] = request.seed
     if request.logprobs:
-        tail |= {"logprobs": True, "top_logprobs": 2}
+        # vLLM counts the sampled token among them, so two would not always hold the top two
+        tail |= {"logprobs": True, "top_logprobs": 3}
     if request.structured is not None and request.tier.structured_output:
         tail["structured_outputs"] = request.structured
     if request.priority is not None and request.tier.supports_priority:

@@ -131,7 +131,7 @@ async def test_the_request_is_the_protocols() -> None:
         "stop": ["x"],
         "seed": 7,
         "logprobs": True,
-        "top_logprobs": 2,
+        "top_logprobs": 3,
         "structured_outputs": {"regex": "a+"},
         "priority": 3,
         "stream": True,
