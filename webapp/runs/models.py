@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from typing import Self
 
 from django.db import models
 
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder
+
+
+class CollectionQuerySet(models.QuerySet["Collection"]):
+    def for_user(self, user: User) -> Self:
+        """Only what belongs to a workspace of this user; so in every queryset of this name."""
+        return self.filter(workspace__memberships__user=user)
 
 
 class Collection(models.Model):
@@ -22,6 +29,8 @@ class Collection(models.Model):
     documents = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = CollectionQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["workspace", "name"], name="collection_in_workspace")
@@ -29,6 +38,11 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class SampleTaskQuerySet(models.QuerySet["SampleTask"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(collection__workspace__memberships__user=user)
 
 
 class SampleTask(models.Model):
@@ -39,6 +53,8 @@ class SampleTask(models.Model):
     question = models.TextField()
     answers = models.JSONField(default=list)
     difficulty = models.CharField(max_length=20, blank=True)
+
+    objects = SampleTaskQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -55,6 +71,21 @@ class Status(models.TextChoices):
     FINISHED = "finished", "Finished"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Stopped"
+
+
+FILTER_COLUMNS = (
+    "status",
+    "outcome",
+    "strategy",
+    "ladder",
+    "collection",
+    "submitted_by",
+)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(workspace__memberships__user=user)
 
 
 class Run(models.Model):
@@ -135,7 +166,34 @@ class Run(models.Model):
     stall_path = models.TextField(blank=True)
     """One character a finished step: its verdict, 1 progress, 0 none, - no verdict."""
 
+    objects = RunQuerySet.as_manager()
+
     class Meta:
+        indexes = [
+            # the list page: one index an order; the columns after the order's own let a filter be
+            # answered inside the index, so that a rare value is found without reading the rows
+            *(
+                models.Index(
+                    fields=["workspace", *key, "id", *FILTER_COLUMNS, *tail],
+                    name=f"run_list_by_{key[0]}",
+                )
+                for key, tail in (
+                    (("created_at",), ()),
+                    (("latency_s",), ("created_at",)),
+                    (("cost_usd",), ("created_at",)),
+                    (("steps",), ("created_at",)),
+                )
+            ),
+            # a worker's own runs (twice a second), the reaper's sweep, the queue position
+            models.Index(
+                fields=["status", "owner", "lease_until", "enqueued_at"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="run_alive",
+            ),
+            models.Index(
+                fields=["race"], condition=models.Q(race__isnull=False), name="run_by_race"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["workspace", "number"], name="run_number_in_workspace"),
             models.UniqueConstraint(
@@ -144,6 +202,10 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
+        return self.ref
+
+    @property
+    def ref(self) -> str:
         return f"run-{self.number}"
 
     @property
@@ -152,9 +214,10 @@ class Run(models.Model):
 
 
 class RunEvent(models.Model):
-    """One event of a run's log. Rows are only ever inserted (a trigger refuses anything else)."""
+    """One event of a run's log. Rows are only ever inserted (a trigger refuses anything else);
+    another trigger removes them together with their run."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="events")
     seq = models.PositiveIntegerField()
     at = models.FloatField()
     type = models.CharField(max_length=32)

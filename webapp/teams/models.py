@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from typing import Any
+from typing import Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -13,6 +13,11 @@ from django.db import models
 
 class User(AbstractUser):
     """An account. Ours from the start, because Django cannot change it later."""
+
+
+class WorkspaceQuerySet(models.QuerySet["Workspace"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(memberships__user=user)
 
 
 class Workspace(models.Model):
@@ -25,6 +30,8 @@ class Workspace(models.Model):
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="workspaces"
     )
+
+    objects = WorkspaceQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name
@@ -89,7 +96,7 @@ class Token(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
-    objects: Any = TokenQuerySet.as_manager()
+    objects = TokenQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"

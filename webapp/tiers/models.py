@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Self
 from urllib.parse import urlsplit
 
 from django.db import models
 
 from collab_core.domain import Ladder as CoreLadder
 from collab_core.domain import Tier, Timeouts
-from webapp.teams.models import Workspace
+from webapp.teams.models import User, Workspace
 
 
 def origin(url: str) -> str:
@@ -17,6 +18,14 @@ def origin(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(workspace__memberships__user=user)
+
+    def live(self) -> Self:
+        return self.filter(archived_at=None)
 
 
 class Endpoint(models.Model):
@@ -50,6 +59,8 @@ class Endpoint(models.Model):
     checked_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EndpointQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -93,6 +104,14 @@ class Endpoint(models.Model):
         )
 
 
+class LadderQuerySet(models.QuerySet["Ladder"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(workspace__memberships__user=user)
+
+    def live(self) -> Self:
+        return self.filter(archived_at=None)
+
+
 class Ladder(models.Model):
     """An ordered choice of endpoints, cheapest first."""
 
@@ -101,6 +120,8 @@ class Ladder(models.Model):
     name = models.CharField(max_length=80)
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LadderQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -1,0 +1,127 @@
+"""Bodies of REST v1."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from webapp.runs.services import MAX_SEED, LimitsInput
+
+
+class Strict(Schema):
+    """An unknown field is an error, not a silent nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunInput(Strict):
+    question: str = Field(description="The task, at most 100,000 bytes.")
+    strategy: str = "agentcollab"
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="See `GET /strategies` for each strategy's schema."
+    )
+    ladder: str = Field(description="Name or UUID of a ladder.")
+    collection: str = Field("", description="Name or UUID of a document collection.")
+    task_id: str = Field("", description="A sample task of the collection: its answer is scored.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    limits: LimitsInput = Field(default_factory=LimitsInput)
+    workspace: UUID | None = Field(None, description="Only needed if you belong to several.")
+
+
+class ForkInput(Strict):
+    after_step: int = Field(ge=1)
+    strategy: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    ladder: str = Field("", description="Name or UUID; empty = the ladder of the run.")
+
+
+class TierOut(Schema):
+    name: str
+    model: str
+
+
+class ErrorBody(Schema):
+    code: str
+    message: str
+    field: str = ""
+    hint: str = ""
+
+
+class RunRef(Schema):
+    uuid: UUID
+    ref: str
+    after_step: int
+
+
+class RunOut(Schema):
+    uuid: UUID
+    ref: str
+    status: str
+    question: str
+    strategy: str
+    strategy_title: str
+    parameters: dict[str, Any]
+    tiers: list[TierOut]
+    ladder_name: str
+    seed: int
+    limits: dict[str, Any]
+    simulated: bool
+    task_id: str
+    outcome: str
+    answer: str
+    ended_by: str
+    error: dict[str, str] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    submitted_by: str
+    forked_from: RunRef | None
+    cancel_requested: bool
+    queue_position: int | None
+    steps: int
+    latency_s: float
+    switches: int
+    input_tokens: int
+    output_tokens: int
+    top_tier_output_tokens: int
+    cost_usd: float | None
+    tier_path: str = Field(description="One character a finished step: its tier, 0 = cheapest.")
+    stall_path: str = Field(description="One character a finished step: 1 progress, 0 none, -.")
+
+
+class RunPage(Schema):
+    runs: list[RunOut]
+    next_cursor: str | None
+
+
+class StrategyOut(Schema):
+    name: str
+    title: str
+    summary: str
+    label: str
+    source: str
+    parameters: dict[str, Any] = Field(description="JSON schema.")
+
+
+class LadderOut(Schema):
+    uuid: UUID
+    name: str
+    simulated: bool
+    tiers: list[TierOut]
+
+
+class CollectionOut(Schema):
+    uuid: UUID
+    name: str
+    title: str
+    documents: int
+
+
+class TaskOut(Schema):
+    task_id: str
+    question: str
+    difficulty: str

@@ -1,0 +1,32 @@
+"""The Celery application: it wakes workers up; who runs what is decided in the database."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+
+app = Celery("tandem")
+app.config_from_object("django.conf:settings.CELERY")
+app.set_default()  # pool threads resolve tasks through the default app (realtime.md 4.1)
+app.autodiscover_tasks(["webapp.runs"])
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def _stop_runs(**_: Any) -> None:
+    """On SIGTERM hand the leases back; the threads pool would wait for its runs otherwise."""
+    # imported late: Django's models are not ready when this module is loaded
+    from webapp.runs.worker import stop_worker
+
+    stop_worker()
+
+
+@signals.worker_ready.connect(weak=False)
+def _pick_up_what_waits(**_: Any) -> None:
+    """The broker may have lost everything while no worker ran."""
+    from webapp.runs.tasks import reap
+
+    reap.delay()

@@ -1,0 +1,50 @@
+"""Celery tasks: hints to look at the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import shared_task
+from django.conf import settings
+from django.core.cache import cache
+from kombu.exceptions import OperationalError
+
+from webapp.runs import leases
+from webapp.runs.worker import worker
+
+logger = logging.getLogger(__name__)
+CANARY = "tandem:canary"
+
+
+@shared_task(name="runs.execute")
+def execute_run(run_id: int) -> None:
+    """Do a run if it is free; a duplicate message finds it taken and does nothing."""
+    worker().run(run_id)
+
+
+@shared_task(name="runs.reap")
+def reap() -> int:
+    """Wake workers up for runs that nobody works on; return how many."""
+    woken = 0
+    for run_id, seen in leases.waiting(requeue_after_s=settings.TANDEM["requeue_after_s"]):
+        if leases.mark_enqueued(run_id, seen):
+            enqueue(run_id)
+            woken += 1
+    return woken
+
+
+@shared_task(name="runs.canary")
+def canary() -> None:
+    """Prove that a worker consumes and runs tasks."""
+    cache.set(CANARY, time.time(), timeout=120)
+
+
+def enqueue(run_id: int) -> bool:
+    """Send the hint; a broker that is down costs time (the reaper's sweep), not the run."""
+    try:
+        execute_run.apply_async((run_id,), expires=6 * settings.TANDEM["requeue_after_s"])
+    except (OperationalError, OSError) as error:
+        logger.warning("run %s waits for the reaper, the broker is down: %s", run_id, error)
+        return False
+    return True

@@ -1,0 +1,19 @@
+"""Every address of the site; the pages' own are in their apps."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from webapp.api import health
+from webapp.api.v1 import api
+from webapp.runs import json_views
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("api/v1/", api.urls),
+    path("runs/<uuid:uuid>/snapshot.json", json_views.snapshot, name="run-snapshot"),
+    path("runs/<uuid:uuid>/steps.json", json_views.steps, name="run-steps"),
+    path("runs/<uuid:uuid>/export.jsonl", json_views.export_log, name="run-log"),
+    path("runs/<uuid:uuid>/steps.csv", json_views.steps_csv, name="run-csv"),
+]
