@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COLOURS = ("blue", "yellow", "cyan", "magenta")
 _VERDICTS = {1: "+ progress", 0: "o no progress", None: "- no verdict"}
 _ROWS = 14
-_BAR_CHARS = 30
+_BAR_CHARS = 16
 
 
 class LiveView:
@@ -100,11 +100,14 @@ class LiveView:
     def _steps(self) -> Table:
         table = Table(box=None, pad_edge=False)
         for title in ("step", "tier", "s", "tok/s", "cumulative", "verdict", "action"):
-            table.add_column(title, justify="right" if title in ("step", "s", "tok/s") else "left")
+            justify: JustifyMethod = "right" if title in ("step", "s", "tok/s") else "left"
+            table.add_column(title, justify=justify, no_wrap=True)
         longest = self._finished[-1].cumulative_s if self._finished else 1.0
         for step in self._finished[-_ROWS:]:
             if (switch := self._switches.get(step.step)) is not None:
-                table.add_row("", "", "", "", "", "", Text(switch.why, style="italic"))
+                arrow = "up" if switch.to_tier > switch.from_tier else "down"
+                note = f"{arrow} to {switch.to_name}: {switch.reason.replace('_', ' ')}"
+                table.add_row("", "", "", "", Text(note, style="italic"), "", "")
             bar = round(_BAR_CHARS * step.cumulative_s / longest) if longest else 0
             table.add_row(
                 str(step.step),
