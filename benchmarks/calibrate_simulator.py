@@ -26,6 +26,7 @@ from collab_core.benchmarks.scoring import score
 from collab_core.benchmarks.tasks import DOCUMENTS_FOLDER, write_world
 from collab_core.benchmarks.world import World, generate
 from collab_core.errors import ToolFailed
+from collab_core.metrics import wilson
 from collab_core.simulator.mind import Thought, think
 from collab_core.simulator.presets import SimulatedModel, load_preset, preset_names
 from collab_core.simulator.speed import PrefixCache, count_tokens, render_prompt, split_tokens
@@ -51,15 +52,6 @@ class Tally:
     runs: int = 0
     steps: list[int] = field(default_factory=list)
     latency_s: list[float] = field(default_factory=list)
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927)."""
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return (centre - spread) / scale, (centre + spread) / scale
 
 
 async def observe(tools: dict[str, Tool], name: str, arguments: str) -> str:
@@ -128,12 +120,13 @@ async def measure(
 
 def report(preset: str, tallies: dict[str, Tally]) -> None:
     for name, tally in tallies.items():
-        low, high = wilson(tally.correct, tally.runs)
+        interval = wilson(tally.correct, tally.runs)
+        assert interval is not None
         accuracy, steps = PUBLISHED.get(name, (math.nan, math.nan))
         mean_steps, mean_s = statistics.mean(tally.steps), statistics.mean(tally.latency_s)
         print(
             f"{name:14s} accuracy {100 * tally.correct / tally.runs:5.1f} % "
-            f"[{100 * low:.1f}, {100 * high:.1f}] (published {accuracy})  "
+            f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}] (published {accuracy})  "
             f"steps {mean_steps:5.2f} (published {steps})  "
             f"{sum(tally.latency_s) / sum(tally.steps):.2f} s a step, {mean_s:.1f} s a run"
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _SOURCE = Path(__file__).with_name("world_language.toml")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _NUMERIC = {"year": r"\d{4}", "metres": r"\d{1,4}"}
 _NAME = r"[A-Z][\w'’-]*(?: (?:(?:of|the|and|for|on) )*[A-Z][\w'’-]*)*"
 _MAX_PHRASE_DEPTH = 8

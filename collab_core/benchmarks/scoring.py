@@ -31,7 +31,8 @@ def normalise(text: str) -> list[str]:
     """
     decomposed = unicodedata.normalize("NFKD", text[:MAX_ANSWER_CHARS]).casefold()
     plain = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return [word for word in _WORD.findall(plain) if word not in _ARTICLES]
+    words: list[str] = _WORD.findall(plain)
+    return [word for word in words if word not in _ARTICLES] or words
 
 
 def score(answer: str, gold: Iterable[str]) -> bool:

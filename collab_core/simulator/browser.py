@@ -10,11 +10,12 @@ from typing import NamedTuple
 from collab_core.benchmarks.language import sentences
 from collab_core.simulator.skill import Skill
 from collab_core.simulator.turn import Action, Outcome
-from collab_core.simulator.view import View
+from collab_core.simulator.view import Page, View
 
 MAX_CALLS = 10
 _MAX_READ = 4
 _MAX_ANSWER_CHARS = 240
+_MAX_SCANNED_CHARS = 20_000
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _PHRASE = re.compile(r"[A-ZÀ-Þ][\w'’-]*(?: (?:(?:of|the|de|van|von) )?[A-ZÀ-Þ\d][\w'’-]*)*")
 _QUOTED = re.compile(r"[\"“«']([^\"”»']{3,80})[\"”»']")
@@ -62,7 +63,7 @@ class Browser:
         read = {call.page.id for call in earlier if call.page}
         outcome = self.outcome
         if latest and latest.page:
-            outcome.advanced = latest.page.id not in read and self._best(latest.page.text).score > 0
+            outcome.advanced = latest.page.id not in read and self._best(latest.page).score > 0
         elif latest and latest.name == "search":
             outcome.advanced = any(hit.id not in known for hit in latest.hits)
         else:
@@ -100,8 +101,10 @@ class Browser:
     def _promise(self, title: str, snippet: str) -> float:
         return 2 * self._overlap(title) + self._overlap(snippet)
 
-    def _overlap(self, text: str) -> float:
+    def _overlap(self, text: str, *, only: set[str] | None = None) -> float:
         present = set(content_words(text))
+        if only is not None:
+            present &= only
         return sum(math.sqrt(len(word)) for word in self.words if word in present)
 
     def _queries(self) -> list[str]:
@@ -112,8 +115,15 @@ class Browser:
         queries = [*([" ".join(phrases)[:200]] if phrases else []), whole]
         return list(dict.fromkeys(query for query in queries if query.strip()))
 
-    def _best(self, text: str) -> _Passage:
-        passages = [_Passage(self._overlap(s), s) for s in sentences(text)[:400]]
+    def _best(self, page: Page) -> _Passage:
+        """Return the page's best sentence; words that only repeat the title weigh little."""
+        about = self._overlap(page.title)
+        title = set(content_words(page.title))
+        passages = [
+            _Passage(about / 2 + self._overlap(s) - 0.7 * self._overlap(s, only=title), s)
+            for s in sentences(page.text)[:400]
+            if s != page.title
+        ]
         return max(passages, default=_Passage(0.0, ""))
 
     def guess(self) -> str:
@@ -121,11 +131,7 @@ class Browser:
         for call in self.view.calls:
             if call.name == "calculator" and not call.observation.startswith("Error"):
                 return call.observation.strip()[:_MAX_ANSWER_CHARS]
-        found = [
-            self._best(f"{call.page.title}. {call.page.text}")
-            for call in self.view.calls
-            if call.page
-        ]
+        found = [self._best(call.page) for call in self.view.calls if call.page]
         found += [_Passage(self._overlap(hit.text) / 2, hit.text) for hit in self.view.hits()]
         best = sorted((p for p in found if p.score > 0), reverse=True)
         if not best:
@@ -149,6 +155,11 @@ class Browser:
 
 
 def content_words(text: str) -> list[str]:
-    """Return the words that say something, in lower case."""
-    words = (word.lower() for word in _WORD.findall(text[:20_000]))
-    return [word for word in words if word not in _COMMON]
+    """Return the words that say something, in lower case; CJK runs in pairs of characters."""
+    words: list[str] = []
+    for word in _WORD.findall(text[:_MAX_SCANNED_CHARS].lower()):
+        if word[0] >= "\u2e80" and len(word) > 1:
+            words += [word[i : i + 2] for i in range(len(word) - 1)]
+        elif word not in _COMMON:
+            words.append(word)
+    return words

@@ -205,6 +205,8 @@ def check_messages(body: Any) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refused(400, "messages must be a list with at least one message.")
+    if not isinstance(body.get("tools") or [], list):
+        raise Refused(400, "tools must be a list.")
     roles = {"system", "developer", "user", "assistant", "tool"}
     for message in messages:
         if not isinstance(message, Mapping) or message.get("role") not in roles:

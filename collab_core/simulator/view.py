@@ -111,7 +111,7 @@ class View:
 
 def look_at(body: Mapping[str, Any]) -> View:
     """Take a chat request apart; whatever is not understood is left out, nothing is an error."""
-    messages = [m for m in body.get("messages", ()) if isinstance(m, Mapping)]
+    messages = _mappings(body.get("messages"))
     system = "\n".join(_text(m) for m in messages if m.get("role") in ("system", "developer"))
     first_user = next((i for i, m in enumerate(messages) if m.get("role") == "user"), len(messages))
     question = _text(messages[first_user]) if first_user < len(messages) else ""
@@ -150,9 +150,7 @@ def _mode(messages: Sequence[Mapping[str, Any]], first_user: int) -> Mode:
 
 
 def _tool_names(body: Mapping[str, Any]) -> frozenset[str]:
-    functions = (
-        tool.get("function") for tool in body.get("tools") or () if isinstance(tool, Mapping)
-    )
+    functions = (tool.get("function") for tool in _mappings(body.get("tools")))
     names = (function.get("name") for function in functions if isinstance(function, Mapping))
     return frozenset(name for name in names if isinstance(name, str))
 
@@ -181,16 +179,25 @@ def _notes(text: str, call: int) -> list[Note]:
 
 def _made(message: Mapping[str, Any]) -> dict[str, Call]:
     made: dict[str, Call] = {}
-    for entry in message.get("tool_calls") or ():
-        function = entry.get("function", {}) if isinstance(entry, Mapping) else {}
-        try:
-            arguments = json.loads(function.get("arguments") or "{}")
-        except ValueError:
-            arguments = {}
-        if isinstance(arguments, dict):
-            name = str(function.get("name"))
-            made[str(entry.get("id"))] = Call(name=name, arguments=arguments)
+    for entry in _mappings(message.get("tool_calls")):
+        function = entry.get("function")
+        if isinstance(function, Mapping):
+            call = Call(name=str(function.get("name")), arguments=_arguments(function))
+            made[str(entry.get("id"))] = call
     return made
+
+
+def _arguments(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    text = function.get("arguments")
+    try:
+        arguments = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
 
 
 def _answered(call: Call, observation: str) -> Call:
