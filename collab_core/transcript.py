@@ -40,9 +40,15 @@ class Transcript:
 
     def encode(self, suffix: Iterable[Mapping[str, Any]] = ()) -> bytes:
         """Return the JSON array of all messages, then those of ``suffix`` (which is not kept)."""
+        return b"".join(self.pieces(suffix))
+
+    def pieces(self, suffix: Iterable[Mapping[str, Any]] = ()) -> list[bytes | bytearray]:
+        """Return what :meth:`encode` joins, so that a request body copies the history only once.
+
+        The pieces are views of this object: join them before the next :meth:`append`.
+        """
         tail = b"".join(b"," + _encode(message) for message in suffix)
-        body = bytes(self._buffer) + tail
-        return b"[" + (body if self.messages else body[1:]) + b"]"
+        return [b"[", self._buffer, tail if self.messages else tail[1:], b"]"]
 
     def digest(self, suffix: Iterable[Mapping[str, Any]] = ()) -> str:
         """Return 32 hex digits that name exactly these messages in this order."""

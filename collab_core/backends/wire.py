@@ -22,12 +22,8 @@ _TOOL_WORDS = frozenset({"auto", "none", "required"})
 
 def encode_request(request: ModelRequest, *, without: Collection[str] = ()) -> bytes:
     """Return the JSON body; ``without`` names optional fields this server does not take."""
-    parts = [
-        b'{"model":',
-        _encode(request.tier.model),
-        b',"messages":',
-        request.transcript.encode(request.suffix),
-    ]
+    parts: list[bytes | bytearray] = [b'{"model":', _encode(request.tier.model), b',"messages":']
+    parts += request.transcript.pieces(request.suffix)
     if request.tools_json:
         choice = _encode(_tool_choice(request.tool_choice))
         parts += [b',"tools":', request.tools_json, b',"tool_choice":', choice]
