@@ -56,6 +56,16 @@ class SimulatedServer:
         app.on_shutdown.append(self._stop)
         return app
 
+    def runner(self) -> web.AppRunner:
+        """Return what serves the application; set up, sites and clean-up are the caller's."""
+        # a client that goes away cancels its handler, which frees the slot
+        return web.AppRunner(
+            self.application(),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+
     @web.middleware
     async def _answer_errors(
         self,
@@ -190,13 +200,7 @@ async def serve(
     """
     presets = [load_preset(name) for name in preset_names]
     server = SimulatedServer(presets, time_scale=time_scale, seed=seed, api_key=api_key)
-    # a client that goes away cancels its handler, which frees the slot
-    runner = web.AppRunner(
-        server.application(),
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_S,
-    )
+    runner = server.runner()
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
