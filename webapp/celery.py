@@ -6,11 +6,12 @@ import os
 from typing import Any
 
 from celery import Celery, signals
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
 app = Celery("tandem")
-app.config_from_object("django.conf:settings.CELERY")
+app.add_defaults(lambda: settings.CELERY)  # read when first needed
 app.set_default()  # pool threads resolve tasks through the default app (realtime.md 4.1)
 app.autodiscover_tasks(["webapp.runs"])
 

@@ -269,7 +269,7 @@ STORAGES = {
 
 # --- Celery: wake-up, concurrency and a clock; the database decides ------------------------------
 CELERY: dict[str, Any] = {
-    "broker_url": REDIS_URL or "memory://",
+    "broker_url": REDIS_URL or "memory://localhost/",
     "broker_connection_retry_on_startup": True,
     "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 5}
     if REDIS_URL
@@ -318,5 +318,6 @@ LOGGING = {
     "loggers": {
         "webapp": {"level": env_str("LOG_LEVEL", "INFO").upper()},
         "axes": {"level": "ERROR"},
+        "django.request": {"level": "ERROR"},
     },
 }

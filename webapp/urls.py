@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api import health
-from webapp.api.v1 import api
+from webapp.api import health, v1
 from webapp.runs import json_views
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("api/v1/", api.urls),
+    path("api/v1/", v1.urls),
     path("runs/<uuid:uuid>/snapshot.json", json_views.snapshot, name="run-snapshot"),
     path("runs/<uuid:uuid>/steps.json", json_views.steps, name="run-steps"),
     path("runs/<uuid:uuid>/export.jsonl", json_views.export_log, name="run-log"),

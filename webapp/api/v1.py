@@ -65,7 +65,7 @@ api = NinjaAPI(
 )
 
 
-def open_routes(patterns: Iterable[Any]) -> None:
+def _open_routes(patterns: Iterable[Any]) -> None:
     """The API has its own authentication: keep the login redirect of the pages away from it."""
     for pattern in patterns:
         pattern.callback = login_not_required(pattern.callback)
@@ -322,4 +322,5 @@ def list_tasks(
     return list(tasks[offset : offset + limit])
 
 
-open_routes(api.urls[0])
+urls = api.urls
+_open_routes(urls[0])
