@@ -1,6 +1,6 @@
 """Accuracy, steps and latency of each simulated model *alone* on the shipped tasks.
 
-    python benchmarks/calibrate_simulator.py [--preset NAME] [--seeds 3] [--tasks 300]
+    python -m benchmarks.calibrate_simulator [--preset NAME] [--seeds 3] [--tasks 300]
 
 The models are called directly: no HTTP, no waiting; latency is computed from the same speed model and
 prefix cache that the server uses. Only these single-model figures may be brought near the published
@@ -14,13 +14,10 @@ import asyncio
 import json
 import math
 import statistics
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from collab_core.benchmarks.scoring import score
 from collab_core.benchmarks.tasks import DOCUMENTS_FOLDER, write_world
