@@ -5,7 +5,6 @@ The fields of a strategy's parameters come from its pydantic model, so a new str
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -13,22 +12,11 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from collab_core.domain import Limits
 from collab_core.strategies.registry import STRATEGIES, Strategy
 from webapp.runs.models import Collection
+from webapp.runs.services import MAX_SEED, LimitsInput
 from webapp.teams.models import Workspace
 from webapp.tiers.models import Ladder
-
-MAX_SEED = 2**31 - 1
-
-LIMIT_WORDS = {
-    "max_steps": ("Steps", "1 to 1,000."),
-    "max_tokens": ("Tokens in all", "Input plus output of every call. Empty: no limit."),
-    "max_cost_usd": ("Cost, US dollars", "Empty: no limit."),
-    "max_wall_s": ("Time, seconds", "Sum of the calls and tools. Empty: no limit."),
-    "max_output_tokens": ("Output tokens of one call", "16 to 32,768."),
-}
-
 
 def _field(schema: Mapping[str, Any]) -> forms.Field:
     common: dict[str, Any] = {
@@ -36,16 +24,20 @@ def _field(schema: Mapping[str, Any]) -> forms.Field:
         "help_text": schema.get("description", ""),
         "initial": schema.get("default"),
     }
+    if options := schema.get("anyOf"):  # a value or null: an empty entry means null
+        common["required"] = False
+        schema = next(option for option in options if option.get("type") != "null")
     if choices := schema.get("enum"):
         return forms.TypedChoiceField(
             choices=[(choice, str(choice)) for choice in choices], coerce=type(choices[0]), **common
         )
     if schema["type"] == "boolean":
         return forms.BooleanField(required=False, **common)
-    bounds = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    bounds = {"min_value": low, "max_value": schema.get("maximum")}
     if schema["type"] == "integer":
         return forms.IntegerField(**bounds, **common)
-    return forms.FloatField(step_size=None, widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
+    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
 
 
 def parameters_form(strategy: Strategy) -> type[forms.Form]:
@@ -60,9 +52,6 @@ class ParametersForm(forms.Form):
 
     use_required_attribute = False
 
-    def changed_parameters(self) -> dict[str, Any]:
-        """Return the cleaned values; call after ``is_valid``."""
-        return dict(self.cleaned_data)
 
 
 def parameter_forms(
@@ -115,16 +104,16 @@ class NewRunForm(forms.Form):
         self.fields["collection"].queryset = Collection.objects.filter(workspace=workspace).order_by("title")  # type: ignore[attr-defined]
         self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
-        for field in dataclasses.fields(Limits):
-            self.fields[field.name] = _limit_field(field.name, field.default)
+        for name, schema in LimitsInput.model_json_schema()["properties"].items():
+            self.fields[name] = _field(schema)
 
     def limits(self) -> dict[str, Any]:
         """Return the limits as the service takes them; None = unlimited."""
-        return {field.name: self.cleaned_data[field.name] for field in dataclasses.fields(Limits)}
+        return {name: self.cleaned_data[name] for name in LimitsInput.model_fields}
 
     @property
     def limit_fields(self) -> list[forms.BoundField]:
-        return [self[field.name] for field in dataclasses.fields(Limits)]
+        return [self[name] for name in LimitsInput.model_fields]
 
 
 class ForkForm(forms.Form):
@@ -152,11 +141,3 @@ def usable_ladders(workspace: Workspace) -> QuerySet[Ladder]:
         .distinct()
         .order_by("name")
     )
-
-
-def _limit_field(name: str, default: Any) -> forms.Field:
-    label, help_text = LIMIT_WORDS[name]
-    common: dict[str, Any] = {"label": label, "help_text": help_text, "initial": default, "required": default is not None and name not in ("max_tokens", "max_wall_s")}
-    if name in ("max_cost_usd", "max_wall_s"):
-        return forms.FloatField(min_value=0, widget=forms.NumberInput(attrs={"step": "any"}), **common)
-    return forms.IntegerField(min_value=1, **common)

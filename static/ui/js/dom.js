@@ -21,7 +21,7 @@ export function h(tag, attributes = {}, ...children) {
 
 /** @param {Node} node @param {unknown[]} children */
 function append(node, children) {
-  for (const child of children) {
+  for (const child of children.flat(2)) {
     if (child === null || child === undefined || child === false) continue;
     node.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
   }

@@ -17,7 +17,7 @@ export function verdictChip(check, indicator) {
   if (check === "parsed" && indicator === 0) return h("span", { class: "chip chip-bad" }, icon("circle-slash"), words);
   if (check === "parsed") return h("span", { class: "chip chip-good" }, icon("circle-check"), words);
   if (check === "not_asked") return h("span", { class: "chip chip-plain" }, icon("circle-dashed"), words);
-  return h("span", { class: "chip chip-warn" }, icon("circle-help"), words);
+  return h("span", { class: "chip chip-warn" }, icon("circle-question-mark"), words);
 }
 
 /**

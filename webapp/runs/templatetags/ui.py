@@ -20,29 +20,23 @@ from webapp.teams.models import Membership
 register = template.Library()
 
 SPRITE = (
-    "arrow-down arrow-up brain chevron-left chevron-right circle-check circle-dashed circle-help circle-slash circle-x "
+    "arrow-down arrow-up brain chevron-left chevron-right circle-check circle-dashed circle-question-mark circle-slash circle-x "
     "download ellipsis eye git-branch git-compare git-fork info link list loader-circle log-out moon pencil play plus refresh-cw "
     "repeat rotate-ccw route search send server settings square sun table terminal trash-2 triangle-alert user users x"
 ).split()
-_ALIASES = {
-    "circle-help": "circle-question-mark",
-}
-
 TIER_SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz"
 RIBBON = (96, 18)
 
 
 def _symbol(name: str) -> SafeString:
-    try:
-        svg = _load_icon(name)
-    except Exception:
-        if name not in _ALIASES:
-            raise
-        svg = _load_icon(_ALIASES[name])
     shapes = format_html_join(
-        "", "<{} {}/>", ((str(node.tag.text if isinstance(node.tag, ElementTree.QName) else node.tag), _attributes(node)) for node in svg)
+        "", "<{} {}/>", ((_tag(node), _attributes(node)) for node in _load_icon(name))
     )
     return format_html('<symbol id="i-{}" viewBox="0 0 24 24">{}</symbol>', name, shapes)
+
+
+def _tag(node: ElementTree.Element) -> str:
+    return node.tag.text if isinstance(node.tag, ElementTree.QName) else str(node.tag)
 
 
 def _attributes(node: ElementTree.Element) -> SafeString:
@@ -143,12 +137,6 @@ def usd(value: float | None) -> str:
     if value is None:
         return "unknown"
     return "$0" if value == 0 else f"${value:.2f}" if value >= 1 else f"${value:.4f}" if value >= 0.001 else f"${value:.6f}"
-
-
-@register.filter
-def speedup(run: Run) -> str:
-    """Return what the run's stored columns tell; a single run has no reference, so n/a."""
-    return "n/a" if not run.latency_s else f"{run.latency_s:.1f}"
 
 
 @register.filter

@@ -1,0 +1,366 @@
+// The live run page: one feed, and everything on the page follows its model.
+import { fill, h, icon, setText, toast, typing } from "./dom.js";
+import { describe, runFigure } from "./figures.js";
+import { count, percent, plural, seconds, usd } from "./format.js";
+import { runLegend } from "./legend.js";
+import { follow } from "./live.js";
+import { capital, finished, tierLook, totals } from "./model.js";
+import { plot, savePng } from "./plots.js";
+import { tableToggle } from "./table-toggle.js";
+import { Trajectory } from "./trajectory.js";
+import { EVENTS } from "./vocabulary.js";
+
+const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const page = $("run");
+const mayRun = page.dataset.mayRun === "1";
+const phone = matchMedia("(max-width: 760px)");
+let feed = null;
+let state = "loading";
+let stepArrived = performance.now();
+
+const STATES = {
+  "signed-out": ["You are signed out.", "Sign in again to follow this run."],
+  gone: ["This run is not here, or not yours.", ""],
+  removed: ["You no longer have access to this workspace.", ""],
+};
+
+const trajectory = new Trajectory(/** @type {any} */ ($("trajectory")), {
+  feed: () => feed, mayRun,
+  onFollow: (on, unseen) => {
+    /** @type {any} */ ($("follow")).checked = on;
+    $("new-steps").hidden = on || unseen === 0;
+    setText($("new-steps-button"), plural(unseen, "new step"));
+  },
+  onFocus: (step) => hoverPoint(step),
+  onFilter: (filter) => pressFilter(filter),
+});
+
+const figure = (theme) => runFigure(feed.model, theme, { compact: phone.matches });
+const chart = plot($("plot"), figure);
+const table = tableToggle({
+  buttons: document.querySelectorAll("[data-show]"), chart: $("chart"), legend: $("legend"), table: $("chart-table"),
+  model: () => feed?.model, wakeChart: () => chart.update(),
+});
+
+// ---- the head and the now card -------------------------------------------------------------------
+
+const STATUS = { queued: "Queued", running: "Running", finished: "Finished", failed: "Failed", cancelled: "Stopped" };
+
+function drawStatus({ run }) {
+  let words = STATUS[run.status];
+  if (run.status === "queued" && run.queue_position) words = `Queued, number ${run.queue_position} in line`;
+  if (run.cancel_requested) words = "Stopping";
+  for (const pill of document.querySelectorAll("[data-status-pill]")) {
+    pill.setAttribute("data-status", run.status);
+    setText(pill.querySelector("[data-status-text]"), words);
+  }
+  const ended = Boolean(feed.model.terminal);
+  for (const node of document.querySelectorAll("[data-while-running]")) /** @type {any} */ (node).hidden = ended;
+  for (const node of document.querySelectorAll("[data-when-ended]")) /** @type {any} */ (node).hidden = !ended;
+  if (ended) /** @type {any} */ ($("stop-dialog"))?.close();
+  $("follow-label").hidden = ended;
+}
+
+function drawNow(model) {
+  const now = model.current?.started || model.steps.at(-1);
+  const tile = $("now-tile");
+  if (!now) {
+    setText($("now-title"), model.terminal ? STATUS[model.run.status] : model.run.status === "queued" ? "Waiting for a worker" : "Starting");
+    setText($("now-line"), model.run.queue_position ? `Number ${model.run.queue_position} in line` : "");
+    return;
+  }
+  tile.dataset.look = tierLook(now.tier, model.names.length).key;
+  setText(tile, model.letters[now.tier]);
+  const name = capital(model.names[now.tier]);
+  setText($("now-title"), model.terminal ? `${STATUS[model.run.status]} on ${name}, step ${now.step}` : `${name} model, step ${now.step}`);
+  drawBudget(now, Boolean(model.current));
+}
+
+function drawBudget(now, running) {
+  const has = now.budget !== null && now.budget !== undefined;
+  const used = has ? now.budget - now.budget_left + 1 : 0;
+  const pips = has && now.budget <= 24 ? Array.from({ length: now.budget }, (_, i) => h("span", { class: "pip", "data-state": i + 1 < used || (i + 1 === used && !running) ? "full" : i + 1 === used ? "half" : "empty" })) : [];
+  fill($("now-pips"), ...pips);
+  const level = now.level > 0 ? `Level ${now.level}` : now.reason === "warm_up" ? "Warm-up" : capital(now.reason.replaceAll("_", " "));
+  setText($("now-line"), has ? `${level}, budget step ${used} of ${now.budget}` : level);
+}
+
+function drawFigures(model) {
+  const sums = totals(model);
+  const limit = model.run.limits.max_steps;
+  const show = (id, value, unit = "", context = "") => {
+    setText($(`kpi-${id}`), value);
+    setText($(`kpi-${id}-unit`), unit);
+    if ($(`kpi-${id}-context`)) setText($(`kpi-${id}-context`), context);
+  };
+  show("steps", String(sums.steps), `of ${limit}`);
+  /** @type {any} */ ($("kpi-steps-meter")).value = Math.min(1, sums.steps / limit);
+  drawElapsed(model, sums);
+  show("speedup", sums.speedup === null ? "n/a" : sums.speedup.toFixed(2), sums.speedup === null ? "" : "×", sums.speedup === null ? "needs a top-tier step" : `vs ${model.names.at(-1)} only, est.`);
+  show("switches", String(sums.switches), "", sums.switchingRatio === null ? "" : `${percent(sums.switchingRatio)} of steps`);
+  show("top", sums.topTokenShare === null ? "n/a" : String(Math.round(sums.topTokenShare * 100)), sums.topTokenShare === null ? "" : "%");
+  /** @type {any} */ ($("kpi-top-meter")).value = sums.topTokenShare || 0;
+  show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${count(sums.input + sums.output)} tokens` : "");
+  setText($("stall-count"), String(sums.stalls));
+}
+
+function drawElapsed(model, sums = totals(model)) {
+  const running = model.current && !model.terminal ? (performance.now() - stepArrived) / 1000 : 0;
+  const [value, ...unit] = seconds(sums.latency + running).split(" ");
+  const minutes = unit[0] === "min";
+  setText($("kpi-elapsed"), minutes ? `${value} min ${unit[1]}` : value);
+  setText($("kpi-elapsed-unit"), "s");
+  setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.steps)} per step` : "");
+  const meta = document.querySelector("[data-live-meta]");
+  if (meta && running) setText(meta, seconds(running));
+}
+
+// ---- how it ended --------------------------------------------------------------------------------
+
+const OUTCOMES = { correct: ["chip-good", "circle-check", "Correct"], incorrect: ["chip-bad", "circle-x", "Incorrect"], unscored: ["chip-plain", "circle-dashed", "Not scored"] };
+
+function drawVerdict({ run, terminal }) {
+  const host = $("verdict");
+  if (!terminal) { fill(host); return; }
+  if (run.status === "finished") fill(host, answerCard(run, terminal));
+  else if (run.status === "failed") fill(host, failureCard(run));
+  else fill(host, h("section", { class: "card pad answer", "aria-label": "Stopped" }, h("p", { class: "strong" }, terminal.by ? `Stopped by ${terminal.by}` : "Stopped"), h("p", { class: "soft" }, `${plural(terminal.totals.steps, "step")} are kept. Fork the run from any of them to go on.`)));
+}
+
+function answerCard(run, terminal) {
+  const [className, name, words] = OUTCOMES[run.outcome] || OUTCOMES.unscored;
+  const source = { tagged: "", untagged: "given without the answer tag", forced: "forced at the limit", none: "no answer was given" }[terminal.answer_source];
+  const gold = run.gold?.length ? h("div", {}, h("dt", {}, "Expected"), h("dd", { class: "wrap", dir: "auto" }, run.gold.join(" or "))) : null;
+  const ended = terminal.ended_by === "answer" ? null : h("div", {}, h("dt", {}, "Ended by"), h("dd", {}, terminal.ended_by.replaceAll("_", " ")));
+  return h("section", { class: "card pad answer", "aria-label": "Answer" },
+    h("div", { class: "row" }, h("h2", {}, "Answer"), h("span", { class: `chip ${className}` }, icon(name), words), source ? h("span", { class: "small-text muted" }, source) : null),
+    h("p", { class: "answer-text", dir: "auto" }, run.answer || "No answer"),
+    gold || ended ? h("dl", {}, gold, ended) : null);
+}
+
+function failureCard(run) {
+  const error = run.error || {};
+  return h("section", { class: "card pad answer failure", "aria-label": "Failure" },
+    h("div", { class: "row" }, h("h2", {}, "The run failed"), h("span", { class: "chip chip-bad" }, icon("triangle-alert"), (error.code || "error").replaceAll("_", " ")), error.where ? h("span", { class: "small-text muted" }, error.where) : null),
+    h("p", { class: "wrap" }, error.message || "No message was recorded."),
+    error.hint ? h("p", { class: "wrap soft" }, error.hint) : null,
+    h("p", { class: "small-text muted" }, "Finished steps are kept. Fork the run from its last step to go on."));
+}
+
+// ---- events --------------------------------------------------------------------------------------
+
+function drawAll() {
+  const { model } = feed;
+  drawStatus(model);
+  drawNow(model);
+  drawFigures(model);
+  drawVerdict(model);
+  runLegend($("legend"), model);
+  describePlot();
+  const waiting = !finished(model).length && !model.current;
+  $("skeleton").hidden = !waiting || Boolean(model.terminal);
+  $("no-steps").hidden = !(waiting && model.terminal);
+  setText($("no-steps").querySelector("span"), waiting ? "The run ended before its first step." : "No step matches this filter.");
+  chart.update();
+  table.update();
+}
+
+function describePlot() {
+  $("plot").setAttribute("aria-label", describe(feed.model));
+}
+
+let announced = "";
+function announce(text) {
+  if (text === announced) return;
+  announced = text;
+  setText($("announcer"), text);
+}
+
+function onEvent(type, event) {
+  const { model } = feed;
+  if (type === EVENTS.stepStarted) stepArrived = performance.now();
+  if (type === EVENTS.tierSwitched) announce(event.to_tier > event.from_tier ? `Escalated to ${event.to_name}, level ${event.level}` : `Back to ${event.to_name}`);
+  $("skeleton").hidden = true;
+  trajectory.update(event.step ? [event.step] : []);
+  drawNow(model);
+  if (type === EVENTS.stepFinished || type === EVENTS.stepStarted) {
+    drawFigures(model);
+    chart.update();
+    table.update();
+    if (event.step % 5 === 0) describePlot();
+  }
+  if (type === EVENTS.runStarted || type === EVENTS.runResumed) drawStatus(model);
+  if (model.terminal) ended(model);
+}
+
+function ended(model) {
+  drawAll();
+  trajectory.redraw();
+  announce(`The run ended: ${STATUS[model.run.status]}. ${model.run.answer || ""}`);
+}
+
+function onState(next) {
+  state = next;
+  const bar = $("connection");
+  if (STATES[next]) {
+    const [what, todo] = STATES[next];
+    fill(bar, what, " ", next === "signed-out" ? h("a", { href: `/login/?next=${encodeURIComponent(location.pathname)}` }, todo) : todo);
+    bar.hidden = false;
+  } else bar.hidden = next !== "reconnecting";
+  page.dataset.state = next;
+}
+
+function tick() {
+  if (state === "reconnecting" && feed) setText($("connection"), `Reconnecting, last update ${Math.max(0, Math.round((Date.now() - feed.lastAt) / 1000))} s ago`);
+  if (feed?.model?.current && !document.hidden) drawElapsed(feed.model);
+}
+
+// ---- links between plot, list and address --------------------------------------------------------
+
+let linked = null;
+function openHash() {
+  const found = /^#step-(\d{1,6})$/.exec(location.hash);
+  if (!found || !feed?.model) return;
+  showTab("trajectory");
+  const step = Number(found[1]);
+  if (!trajectory.goTo(step, { open: true, focus: true })) { toast(`This run has no step ${step} yet.`); return; }
+  linked?.removeAttribute("data-linked");
+  linked = document.getElementById(`step-${step}`);
+  linked?.setAttribute("data-linked", "");
+}
+
+function hoverPoint(step) {
+  if (!chart.drawn || $("chart").hidden || !window.Plotly?.Fx) return;
+  const plotted = /** @type {any} */ ($("plot")).data || [];
+  for (let curve = 0; curve < plotted.length; curve += 1) {
+    const point = plotted[curve].customdata && plotted[curve].type === "scatter" ? plotted[curve].x.indexOf(step) : -1;
+    if (point >= 0) { window.Plotly.Fx.hover("plot", [{ curveNumber: curve, pointNumber: point }], ["xy"]); return; }
+  }
+}
+
+function wirePlot() {
+  const element = /** @type {any} */ ($("plot"));
+  const mark = (event, on) => {
+    const step = event.points?.[0]?.x;
+    document.getElementById(`step-${step}`)?.toggleAttribute("data-hover", on);
+  };
+  element.on("plotly_hover", (event) => mark(event, true));
+  element.on("plotly_unhover", (event) => mark(event, false));
+  element.on("plotly_click", (event) => {
+    const step = Math.round(event.points?.[0]?.x);
+    if (!step) return;
+    if (location.hash === `#step-${step}`) openHash(); else location.hash = `step-${step}`;
+  });
+}
+
+// ---- controls ------------------------------------------------------------------------------------
+
+function pressFilter(filter) {
+  for (const button of document.querySelectorAll("[data-filter]")) button.setAttribute("aria-pressed", String(/** @type {any} */ (button).dataset.filter === filter));
+}
+
+function showTab(name) {
+  if (!phone.matches && $("run-grid").dataset.tab === name) return;
+  $("run-grid").dataset.tab = name;
+  for (const tab of ["charts", "trajectory"]) {
+    $(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
+    $(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
+  }
+  if (name === "charts") chart.wake(); else trajectory.schedule();
+}
+
+function wireControls() {
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.addEventListener("click", () => {
+      pressFilter(/** @type {any} */ (button).dataset.filter);
+      trajectory.setFilter(/** @type {any} */ (button).dataset.filter);
+      $("no-steps").hidden = trajectory.items.length > 0;
+    });
+  }
+  for (const name of ["charts", "trajectory"]) {
+    $(`tab-${name}`).addEventListener("click", () => showTab(name));
+    $(`tab-${name}`).addEventListener("keydown", (event) => {
+      if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+      const other = name === "charts" ? "trajectory" : "charts";
+      showTab(other);
+      $(`tab-${other}`).focus();
+    });
+  }
+  $("follow").addEventListener("change", (event) => trajectory.follow(/** @type {any} */ (event.target).checked));
+  $("new-steps-button").addEventListener("click", () => trajectory.follow(true));
+  $("order").addEventListener("click", () => setOrder(!trajectory.newestFirst));
+  $("save-png").addEventListener("click", savePicture);
+  wireFork();
+  document.addEventListener("keydown", keys);
+  window.addEventListener("hashchange", openHash);
+}
+
+function setOrder(newestFirst) {
+  trajectory.setOrder(newestFirst);
+  setText($("order"), newestFirst ? "Oldest first" : "Newest first");
+  $("order").closest("details")?.removeAttribute("open");
+}
+
+async function savePicture() {
+  const { run } = feed.model;
+  $("save-png").closest("details")?.removeAttribute("open");
+  await savePng((theme) => runFigure(feed.model, theme, { title: `${run.ref}: ${run.question.slice(0, 90)}` }), `${run.ref}-staircase`);
+}
+
+function wireFork() {
+  const dialog = /** @type {HTMLDialogElement | null} */ (document.getElementById("fork-dialog"));
+  if (!dialog) return;
+  document.addEventListener("click", (event) => {
+    const button = /** @type {Element} */ (event.target).closest?.("[data-fork]");
+    if (!button) return;
+    const step = button.getAttribute("data-fork");
+    dialog.querySelector("[name=after_step]")?.setAttribute("value", step);
+    setText(dialog.querySelector("[data-fork-step]"), step);
+    dialog.showModal();
+  });
+  const select = /** @type {HTMLSelectElement} */ (dialog.querySelector("[name=strategy]"));
+  const show = () => {
+    for (const part of dialog.querySelectorAll("[data-parameters]")) {
+      const on = part.getAttribute("data-parameters") === select.value;
+      /** @type {any} */ (part).hidden = !on;
+      for (const input of part.querySelectorAll("input, select")) /** @type {any} */ (input).disabled = !on;
+    }
+  };
+  select.addEventListener("change", show);
+  show();
+}
+
+function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
+  const step = Number(document.activeElement?.closest?.("li[data-step]")?.getAttribute("data-step"));
+  const actions = {
+    j: () => trajectory.move(1),
+    k: () => trajectory.move(-1),
+    o: () => step && trajectory.toggle(step),
+    f: () => !feed?.model?.terminal && trajectory.follow(!trajectory.following),
+    "?": () => /** @type {any} */ ($("keys-dialog")).showModal(),
+  };
+  if (!actions[event.key]) return;
+  event.preventDefault();
+  if ("jko".includes(event.key)) showTab("trajectory");
+  actions[event.key]();
+}
+
+// ---- start ---------------------------------------------------------------------------------------
+
+let first = true;
+function onModel(model) {
+  stepArrived = performance.now() - (model.current ? Math.max(0, Date.now() / 1000 - model.current.started.at) * 1000 : 0);
+  drawAll();
+  if (first) setOrder(!model.terminal);
+  else trajectory.redraw();
+  trajectory.update();
+  if (first) openHash();
+  first = false;
+}
+
+$("plot").addEventListener("plotready", wirePlot);
+phone.addEventListener("change", () => chart.update());
+wireControls();
+feed = follow(page.dataset.url, page.dataset.socket, { onModel, onEvent, onDelta: () => trajectory.live(), onState });
+window.setInterval(tick, 250);

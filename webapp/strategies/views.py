@@ -1,0 +1,103 @@
+"""The catalogue of strategies: words, parameters and documentation of each, from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.http import require_GET
+from markdown_it import MarkdownIt
+
+from collab_core.strategies.registry import STRATEGIES, Strategy
+from webapp.runs.forms import parameters_form
+from webapp.static_files import PLOTLY_URL_PATH
+
+LABELS = {
+    "native": "as published, open points as parameters",
+    "adapted": "fitted to routing by step",
+    "proxy": "a stand-in for a method that cannot run here",
+}
+PREVIEWED = (
+    "warm_up_steps",
+    "budget_base",
+    "growth",
+    "budget_max",
+    "schedule",
+    "sigmoid_midpoint",
+    "level_offset",
+)
+
+
+class Parameter(NamedTuple):
+    name: str
+    title: str
+    description: str
+    default: Any
+    allowed: str
+
+
+@require_GET
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """List every registered strategy; preview the budget schedule with live inputs."""
+    form = parameters_form(STRATEGIES["agentcollab"])(auto_id="preview_%s")
+    context = {
+        "cards": [
+            {
+                "strategy": strategy,
+                "label_words": LABELS[strategy.label],
+                "parameters": parameters_of(strategy),
+                "text": documentation(strategy.doc),
+            }
+            for strategy in STRATEGIES.values()
+        ],
+        "preview_fields": [form[name] for name in PREVIEWED],
+        "plotly_js": static(PLOTLY_URL_PATH),
+    }
+    return render(request, "strategies/catalogue.html", context)
+
+
+def parameters_of(strategy: Strategy) -> list[Parameter]:
+    """Return the rows of a strategy's parameter table, from its model."""
+    properties = strategy.parameters.model_json_schema()["properties"]
+    return [
+        Parameter(
+            name=name,
+            title=str(schema.get("title", name)),
+            description=str(schema.get("description", "")),
+            default=schema.get("default"),
+            allowed=_allowed(schema),
+        )
+        for name, schema in properties.items()
+    ]
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(str(choice) for choice in schema["enum"])
+    if schema.get("type") == "boolean":
+        return "true, false"
+    low = schema.get("minimum", schema.get("exclusiveMinimum", "any"))
+    above = "above " if "exclusiveMinimum" in schema else ""
+    return f"{above}{low} to {schema.get('maximum', 'any')}"
+
+
+@lru_cache(maxsize=64)
+def documentation(name: str) -> SafeString:
+    """Return a page of docs/strategies as HTML; "" if this installation ships without docs.
+
+    The text is ours, from the repository; raw HTML in it is escaped all the same.
+    """
+    path = Path(settings.BASE_DIR) / "docs" / "strategies" / name
+    if not path.is_file():
+        return SafeString("")
+    text = path.read_text(encoding="utf-8")
+    body = text.split("\n", 1)[1] if text.startswith("# ") and "\n" in text else text
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    return mark_safe(renderer.render(body))  # noqa: S308 - html off, own text
