@@ -99,6 +99,27 @@ def _leash() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
+async def _kill_group(group: int) -> None:
+    """Kill what is left of a process group and wait, at most 2 s, until the kernel has done so."""
+    with contextlib.suppress(ProcessLookupError, TimeoutError):
+        os.killpg(group, signal.SIGKILL)
+        async with asyncio.timeout(2.0):
+            while await asyncio.to_thread(_has_members, group):
+                await asyncio.sleep(0.02)
+
+
+def _has_members(group: int) -> bool:
+    """Return whether a process of the group still runs; one that only waits to be reaped does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = stat.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue  # it ended while we looked
+        if int(member_of) == group and state != "Z":
+            return True
+    return False
+
+
 @dataclass
 class _Server:
     tier: ServedTier
@@ -208,8 +229,7 @@ class _Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(process.wait()), self.watch.stop_patience_s)
         # the group may outlive its leader: an engine whose server was killed
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        await _kill_group(process.pid)
         await process.wait()
         if self.state == "stopping":
             self._say("stopped", "")

@@ -116,7 +116,8 @@ def error(status: int, message: str, **headers: str) -> Reply:
 class ModelServer:
     """``async with ModelServer([reply, …]) as server``: answers on 127.0.0.1 until the block ends."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, port: int = 0) -> None:
+        self._wanted_port = port
         self._answer = script if callable(script) else _in_turn(script)
         self.requests: list[Received] = []
         self.left = asyncio.Event()
@@ -125,7 +126,7 @@ class ModelServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted_port)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
