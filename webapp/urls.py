@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from webapp.api import health, v1
 from webapp.runs import json_views
@@ -15,4 +15,9 @@ urlpatterns = [
     path("runs/<uuid:uuid>/steps.json", json_views.steps, name="run-steps"),
     path("runs/<uuid:uuid>/export.jsonl", json_views.export_log, name="run-log"),
     path("runs/<uuid:uuid>/steps.csv", json_views.steps_csv, name="run-csv"),
+    path("", include("webapp.runs.urls")),
+    path("", include("webapp.compare.urls")),
+    path("", include("webapp.strategies.urls")),
+    path("", include("webapp.tiers.urls")),
+    path("", include("webapp.teams.urls")),
 ]
