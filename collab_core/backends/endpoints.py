@@ -52,8 +52,8 @@ class EndpointPool:
         """Return the tier's endpoint, opened at first use.
 
         Raises:
-            EndpointRefused: the tier names a key variable that is not set or not usable.
-            InvalidInput: the base URL is not an http(s) address.
+            EndpointRefused: the base URL is not an http(s) address, or the tier names a key variable
+                that is not set or not usable.
         """
         loop = asyncio.get_running_loop()
         if self._loop is None:
@@ -64,7 +64,10 @@ class EndpointPool:
         endpoint = self._endpoints.get(place)
         key = self._key(tier)
         if endpoint is None or endpoint.key != key:
-            base = base_url(tier)
+            try:
+                base = base_url(tier)
+            except InvalidInput as error:
+                raise EndpointRefused(error.message, hint=error.hint) from error
             session = endpoint.session if endpoint else _session()
             endpoint = self._endpoints[place] = _endpoint(base, key, session)
         return endpoint

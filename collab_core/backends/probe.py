@@ -15,7 +15,7 @@ from collab_core.backends.models import served_models
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.backends.retry import RetryPolicy
 from collab_core.domain import Tier
-from collab_core.errors import BackendError, InvalidInput
+from collab_core.errors import BackendError
 from collab_core.transcript import Transcript
 
 _SPEED_TOKENS = 64
@@ -75,7 +75,7 @@ async def probe(tier: Tier, *, environ: Mapping[str, str] | None = None) -> Prob
             _request(tier, tokens=_SPEED_TOKENS), lambda _a, _o, text, _k: pieces.append(text)
         )
         return await _look(backend, tier, speed, len(pieces))
-    except (BackendError, InvalidInput) as error:
+    except BackendError as error:
         return ProbeReport(
             works=False,
             error_code=error.code,
@@ -157,5 +157,5 @@ def _tokens_per_s(reply: ModelReply, pieces: int) -> float | None:
 async def _models(backend: OpenAICompatible, tier: Tier) -> tuple[str, ...] | None:
     try:
         return await served_models(backend.pool.get(tier))
-    except (BackendError, InvalidInput):
+    except BackendError:
         return None

@@ -96,7 +96,7 @@ async def test_nobody_listens() -> None:
 
 async def test_an_impossible_address_is_a_report_too() -> None:
     report = await probe(Tier(name="a", model="m", base_url="nonsense"))
-    assert (report.works, report.error_code) == (False, "invalid_input")
+    assert (report.works, report.error_code) == (False, "endpoint_refused")
 
 
 async def test_a_question_that_fails_leaves_a_note() -> None:
