@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
@@ -15,11 +16,11 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from webapp.runs.origin import SameOriginOnly  # noqa: E402
 from webapp.runs.routing import websocket_urlpatterns  # noqa: E402
-from webapp.static_asgi import StaticFiles  # noqa: E402
+from webapp.static_asgi import ASGIApp, StaticFiles  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": StaticFiles(django_application),
+        "http": StaticFiles(cast("ASGIApp", django_application)),
         "websocket": SameOriginOnly(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

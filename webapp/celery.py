@@ -16,18 +16,18 @@ app.set_default()  # pool threads resolve tasks through the default app (realtim
 app.autodiscover_tasks(["webapp.runs"])
 
 
-@signals.worker_shutting_down.connect(weak=False)
+@signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
 def _stop_runs(**_: Any) -> None:
     """On SIGTERM hand the leases back; the threads pool would wait for its runs otherwise."""
     # imported late: Django's models are not ready when this module is loaded
-    from webapp.runs.worker import stop_worker
+    from webapp.runs.worker import stop_worker  # noqa: PLC0415
 
     stop_worker()
 
 
-@signals.worker_ready.connect(weak=False)
+@signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def _pick_up_what_waits(**_: Any) -> None:
     """The broker may have lost everything while no worker ran."""
-    from webapp.runs.tasks import reap
+    from webapp.runs.tasks import reap  # noqa: PLC0415
 
     reap.delay()

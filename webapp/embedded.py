@@ -81,7 +81,9 @@ class SimulatedTiers:
             status = self._child.wait()
             if self._stopping.is_set():
                 return
-            wait_s = RESTART_S[0] if time.monotonic() - began > 60 else min(wait_s * 2, RESTART_S[1])
+            wait_s = (
+                RESTART_S[0] if time.monotonic() - began > 60 else min(wait_s * 2, RESTART_S[1])
+            )
             logger.warning("the simulated tiers ended (%s); again in %.1f s", status, wait_s)
             if self._stopping.wait(wait_s):
                 return
@@ -182,7 +184,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 def _serve(listener: socket.socket, announce: Callable[[], None]) -> None:
     # imported late: it sets Django up and indexes the static files
-    from webapp.asgi import application
+    from webapp.asgi import application  # noqa: PLC0415
 
     config = uvicorn.Config(
         application,

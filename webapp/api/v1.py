@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
@@ -37,6 +37,8 @@ from webapp.teams.models import Membership, Token, User
 from webapp.tiers.models import Ladder
 
 MAX_EVENTS = 1_000
+IDEMPOTENCY_KEY: Any = Header(None, alias="Idempotency-Key")  # type: ignore[type-arg]
+FILTERS: Any = Query(...)  # type: ignore[type-arg]
 ERRORS = {400: ErrorBody, 401: ErrorBody, 403: ErrorBody, 404: ErrorBody, 422: ErrorBody}
 
 
@@ -150,7 +152,9 @@ def _membership(request: HttpRequest, workspace: UUID | None) -> Membership:
 
 
 def _run(request: HttpRequest, uuid: UUID) -> Run:
-    runs = Run.objects.for_user(_user(request)).select_related("workspace", "submitted_by", "parent")
+    runs = Run.objects.for_user(_user(request)).select_related(
+        "workspace", "submitted_by", "parent"
+    )
     return get_object_or_404(runs, uuid=uuid)
 
 
@@ -170,7 +174,7 @@ def _named(found: QuerySet[Any], wanted: str, field: str) -> Any:
 def create_run(
     request: HttpRequest,
     payload: RunInput,
-    idempotency_key: str | None = Header(None, alias="Idempotency-Key"),
+    idempotency_key: str | None = IDEMPOTENCY_KEY,
 ) -> tuple[int, dict[str, Any]]:
     """Submit one run. The same `Idempotency-Key` gives the same run again, with status 200."""
     membership = _membership(request, payload.workspace)
@@ -198,7 +202,7 @@ def create_run(
 def list_runs(
     request: HttpRequest,
     workspace: UUID | None = None,
-    filters: queries.RunFilters = Query(...),  # noqa: B008 - how ninja declares it
+    filters: queries.RunFilters = FILTERS,
     order: str = queries.DEFAULT_ORDER,
     cursor: str | None = None,
 ) -> dict[str, Any]:
@@ -221,8 +225,8 @@ def get_run(request: HttpRequest, uuid: UUID) -> dict[str, Any]:
 def get_events(
     request: HttpRequest,
     uuid: UUID,
-    since: int = Query(-1, ge=-1, le=2**31 - 1),
-    limit: int = Query(200, ge=1, le=MAX_EVENTS),
+    since: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
+    limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = 200,
 ) -> HttpResponse:
     """Return the events after `since`, in order, as they are stored."""
     run = _run(request, uuid)
@@ -247,7 +251,7 @@ def fork_run(
     request: HttpRequest,
     uuid: UUID,
     payload: ForkInput,
-    idempotency_key: str | None = Header(None, alias="Idempotency-Key"),
+    idempotency_key: str | None = IDEMPOTENCY_KEY,
 ) -> tuple[int, dict[str, Any]]:
     """Submit a run that shares the first steps and goes on with another strategy or ladder."""
     run = _run(request, uuid)
@@ -311,8 +315,8 @@ def list_tasks(
     request: HttpRequest,
     collection: str,
     workspace: UUID | None = None,
-    offset: int = Query(0, ge=0, le=10**6),
-    limit: int = Query(100, ge=1, le=1_000),
+    offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> list[SampleTask]:
     """Return sample tasks of a collection, without their answers."""
     membership = _membership(request, workspace)

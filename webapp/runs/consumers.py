@@ -20,6 +20,7 @@ from django.db import Error as DatabaseError
 from webapp.runs import reads, watchdog
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.models import Run
+from webapp.runs.threads import query
 from webapp.teams.access import control_group
 from webapp.teams.models import User
 
@@ -82,7 +83,7 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if self.group:
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Ignore it: starting, stopping and forking are POSTs with a CSRF token."""
 
     async def control_recheck(self, _: dict[str, Any]) -> None:
@@ -101,7 +102,7 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _follow(self, subscription: Subscription, since: int) -> None:
         head = await self._read(reads.head, subscription.run_id)
         subscription.sent = min(since, head)  # a cursor beyond the head has seen it all
-        await self.send(text_data='{"type":"hello","head":%d}' % head)
+        await self.send(text_data=f'{{"type":"hello","head":{head}}}')
         await self._catch_up(subscription)
         if (live := HUB.live_text(subscription.run_id)) is not None:
             await self.send(text_data=live.decode())
@@ -145,10 +146,12 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 def in_thread(function: Any, *args: Any) -> Any:
     """Run a query in the server's reader threads."""
-    return sync_to_async(watchdog.query, thread_sensitive=False, executor=watchdog.READERS)(
-        function, *args
-    )
+    return sync_to_async(query, thread_sensitive=False, executor=watchdog.READERS)(function, *args)
 
 
 def _authorised(user: User, uuid: Any) -> Run | None:
-    return Run.objects.for_user(user).filter(uuid=uuid, workspace__memberships__user__is_active=True).first()
+    return (
+        Run.objects.for_user(user)
+        .filter(uuid=uuid, workspace__memberships__user__is_active=True)
+        .first()
+    )

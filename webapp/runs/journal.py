@@ -228,7 +228,9 @@ class Committer:
     def _tell(self, stored: list[Append], lost: list[Append], started: float) -> None:
         for append in stored:
             append.done(started)
-            frames = [(seq, frame(seq, at, body.encode())) for _, seq, at, _, _, body in append.rows]
+            frames = [
+                (seq, frame(seq, at, body.encode())) for _, seq, at, _, _, body in append.rows
+            ]
             self._doorbell.ring(append.run_id, frames)
         for append in lost:
             append.done(LeaseLost("Another worker owns this run now."))
@@ -337,5 +339,3 @@ def column_values(folded: fold.Folded) -> list[Any]:
     return [
         adapt(value) if name.endswith("_at") else value for name, value in folded.columns().items()
     ]
-
-

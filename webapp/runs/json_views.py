@@ -89,8 +89,12 @@ def export_log(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
 
 async def _in_thread(run: Run) -> AsyncIterator[bytes]:
     lines = reads.log_lines(run)
-    while chunk := await sync_to_async(next)(lines, b""):
+    while chunk := await sync_to_async(_next)(lines):
         yield chunk
+
+
+def _next(lines: Iterator[bytes]) -> bytes:
+    return next(lines, b"")
 
 
 def _attachment(run: Run, suffix: str) -> dict[str, str]:

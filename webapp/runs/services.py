@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pydantic
@@ -266,7 +267,7 @@ def _checked_question(question: str) -> str:
             field="question",
             hint="Put long material into a document collection.",
         )
-    bad = next((c for c in text if c < " " and c not in "\n\t" or c == "\x7f"), None)
+    bad = next((c for c in text if (c < " " and c not in "\n\t") or c == "\x7f"), None)
     if bad is not None:
         raise InvalidInput(
             f"The task holds the control character U+{ord(bad):04X}; it looks like binary data.",
@@ -385,11 +386,9 @@ def _store_all(plans: Sequence[_Plan]) -> list[Run]:
     )
     last = Workspace.objects.values_list("last_run_number", flat=True).get(pk=workspace.pk)
     _check_quota(workspace, len(plans))
-    runs = [
-        _store(plan, number)
-        for number, plan in enumerate(plans, start=last - len(plans) + 1)
-    ]
-    transaction.on_commit(lambda: [_wake(run.pk) for run in runs])
+    runs = [_store(plan, number) for number, plan in enumerate(plans, start=last - len(plans) + 1)]
+    for run in runs:
+        transaction.on_commit(partial(_wake, run.pk))
     return runs
 
 

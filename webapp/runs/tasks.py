@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 CANARY = "tandem:canary"
 
 
-@shared_task(name="runs.execute")
+@shared_task(name="runs.execute")  # type: ignore[untyped-decorator]
 def execute_run(run_id: int) -> None:
     """Do a run if it is free; a duplicate message finds it taken and does nothing."""
     worker().run(run_id)
 
 
-@shared_task(name="runs.reap")
+@shared_task(name="runs.reap")  # type: ignore[untyped-decorator]
 def reap() -> int:
     """Wake workers up for runs that nobody works on; return how many."""
     woken = 0
@@ -34,7 +34,7 @@ def reap() -> int:
     return woken
 
 
-@shared_task(name="runs.canary")
+@shared_task(name="runs.canary")  # type: ignore[untyped-decorator]
 def canary() -> None:
     """Prove that a worker consumes and runs tasks."""
     cache.set(CANARY, time.time(), timeout=120)

@@ -7,6 +7,7 @@ doorbell's reader and the marks that tell workers which runs are watched.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,12 @@ import redis.asyncio
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseError
-from django.db import connection
 from django.utils import timezone
 
 from webapp.runs import reads
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.publisher import STREAM, WATCH_KEY, WATCH_TTL_S
+from webapp.runs.threads import query
 from webapp.teams.models import Membership
 
 logger = logging.getLogger(__name__)
@@ -53,18 +54,7 @@ class _Process:
 _process = _Process()
 
 
-def query(function: Callable[..., T], *args: Any) -> T:
-    """Run a query in one of the reader threads; a broken connection is not kept."""
-    try:
-        return function(*args)
-    except DatabaseError:
-        connection.close()
-        raise
-
-
-def guard(
-    subscription: Subscription, *, user_id: int, workspace_id: int, session_key: str
-) -> None:
+def guard(subscription: Subscription, *, user_id: int, workspace_id: int, session_key: str) -> None:
     """Look after a new socket; the first one starts the tasks."""
     _process.guarded[subscription] = Holder(user_id, workspace_id, session_key)
     if not _process.tasks:
@@ -128,10 +118,8 @@ async def _rights() -> None:
                 subscription.end()
 
     while True:
-        try:
+        with contextlib.suppress(TimeoutError):  # the ordinary turn
             await asyncio.wait_for(_process.check_now.wait(), settings.TANDEM["recheck_s"])
-        except TimeoutError:
-            pass  # the ordinary turn
         _process.check_now.clear()
         await _tolerant(check)
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
 from collab_core.backends.openai_compatible import OpenAICompatible
@@ -34,6 +33,7 @@ from webapp.runs import fold, leases, specs
 from webapp.runs.faults import point
 from webapp.runs.journal import Committer, DatabaseJournal
 from webapp.runs.publisher import Coalescer, Publisher, publisher
+from webapp.runs.threads import query
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Worker:
         await self._backend.aclose()
 
     async def _db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        call = partial(_with_fresh_connection, partial(function, *args, **kwargs))
+        call = partial(query, function, *args, **kwargs)
         return await self._loop.run_in_executor(self._database, call)
 
     async def _drive(self, run_id: int) -> None:
@@ -206,7 +206,11 @@ class Worker:
             logger.exception("run %s: the worker broke", claim.run.pk)
             hint = "This is a fault of Tandem; the worker's log has the traceback."
             await journal.append(
-                [_unable(claim, "internal_error", f"The worker broke: {type(error).__name__}.", hint)]
+                [
+                    _unable(
+                        claim, "internal_error", f"The worker broke: {type(error).__name__}.", hint
+                    )
+                ]
             )
 
     async def _tools(self, claim: leases.Claim) -> Sequence[Tool]:
@@ -267,15 +271,6 @@ class Worker:
                 logger.warning("run %s: the lease ran out, stopping", active.claim.run.pk)
                 active.lost = True
                 active.task.cancel()
-
-
-def _with_fresh_connection(call: Callable[[], T]) -> T:
-    """Run a query in an executor thread; a broken connection is not kept for the next one."""
-    try:
-        return call()
-    except DatabaseError:
-        connection.close()
-        raise
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -104,7 +104,7 @@ def _guarded(check: Callable[[Membership], None]) -> Callable[[View[P]], View[P]
             check(active_workspace(request))
             return view(request, *args, **kwargs)
 
-        return inner
+        return cast("View[P]", inner)
 
     return decorate
 

@@ -40,9 +40,7 @@ def _steps(run: Run, rows: list[Any]) -> None:
         steps = [step for _, name, step in rows if name == kind]
         assert steps == list(range(1, len(steps) + 1)), f"{run}: {kind} {steps}"
     effects = [
-        record.event.key
-        for record in leases.read_history(run.pk)
-        if hasattr(record.event, "key")
+        record.event.key for record in leases.read_history(run.pk) if hasattr(record.event, "key")
     ]
     assert len(effects) == len(set(effects)), f"{run}: an effect was stored twice"
 
@@ -50,7 +48,9 @@ def _steps(run: Run, rows: list[Any]) -> None:
 def _fences(run: Run) -> None:
     """I4: owners follow each other with growing fences."""
     fences = [
-        record.event.fence for record in leases.read_history(run.pk) if hasattr(record.event, "fence")
+        record.event.fence
+        for record in leases.read_history(run.pk)
+        if hasattr(record.event, "fence")
     ]
     assert fences == sorted(set(fences)), f"{run}: fences {fences}"
 

@@ -25,7 +25,9 @@ QUEUED = ev.RunQueued(
 )
 
 
-def finished(step: int = 1, tier: int = 0, cost: float | None = 0.5, **changes: Any) -> ev.StepFinished:
+def finished(
+    step: int = 1, tier: int = 0, cost: float | None = 0.5, **changes: Any
+) -> ev.StepFinished:
     fields: dict[str, Any] = {
         "step": step,
         "tier": tier,
@@ -92,9 +94,7 @@ switches = st.builds(
     to_name=st.just("b"),
     reason=st.just("escalated"),
 )
-some_totals = st.builds(
-    Totals, usage=st.builds(Usage, input_tokens=numbers, output_tokens=numbers)
-)
+some_totals = st.builds(Totals, usage=st.builds(Usage, input_tokens=numbers, output_tokens=numbers))
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 ends = st.one_of(
     st.builds(ev.RunFinished, answer=text, answer_source=st.just("tagged"), totals=some_totals),

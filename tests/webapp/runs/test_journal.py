@@ -164,22 +164,19 @@ def test_an_append_of_unknown_fate_is_stored_exactly_once(
     assert len(bell.rung) == 2
 
 
-def test_an_event_the_database_refuses_fails_alone(
-    room: Room, committer: Committer
-) -> None:
+def test_an_event_the_database_refuses_fails_alone(room: Room, committer: Committer) -> None:
     good, bad = room.submit(), room.submit()
     log, other = opened(good, committer), opened(bad, committer)
     other._next_seq = 0  # a bug: the number is taken
     Run.objects.filter(pk=bad.pk).update(next_seq=0)
 
     async def write() -> list[object]:
-        return await asyncio.gather(
-            log.append([END]), other.append([END]), return_exceptions=True
-        )
+        return await asyncio.gather(log.append([END]), other.append([END]), return_exceptions=True)
 
     first, second = asyncio.run(write())
     assert first is None
-    assert isinstance(second, Exception) and not isinstance(second, LeaseLost)
+    assert isinstance(second, Exception)
+    assert not isinstance(second, LeaseLost)
     oracle.check([good])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,8 @@ def expire(run: Run) -> None:
 def test_of_two_claimers_one_gets_the_run(room: Room) -> None:
     run = room.submit()
     first, second = leases.claim(run.pk, "a"), leases.claim(run.pk, "b")
-    assert first is not None and second is None
+    assert first is not None
+    assert second is None
     assert (first.fence, first.recoveries, len(first.history)) == (1, 0, 1)
 
 
@@ -27,7 +29,8 @@ def test_an_expired_lease_is_taken_over_with_a_higher_fence(room: Room) -> None:
     leases.claim(run.pk, "a")
     expire(run)
     taken = leases.claim(run.pk, "b")
-    assert taken is not None and (taken.fence, taken.recoveries) == (2, 1)
+    assert taken is not None
+    assert (taken.fence, taken.recoveries) == (2, 1)
 
 
 def test_renewing_extends_only_ones_own(room: Room) -> None:
@@ -45,7 +48,8 @@ def test_a_run_handed_back_is_not_a_recovery(room: Room) -> None:
     run = room.submit()
     for fence in range(1, 8):
         claim = leases.claim(run.pk, "a")
-        assert claim is not None and (claim.fence, claim.recoveries) == (fence, 0)
+        assert claim is not None
+        assert (claim.fence, claim.recoveries) == (fence, 0)
         assert leases.release(run.pk, claim.fence)
 
 
@@ -75,14 +79,17 @@ def test_of_several_reapers_one_sends_the_message(room: Room) -> None:
     assert not leases.mark_enqueued(run.pk, None)
 
 
-@pytest.mark.parametrize("statement", ["update", "delete"])
-def test_the_database_refuses_to_change_a_log(room: Room, statement: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: RunEvent.objects.update(body="{}"),
+        lambda: RunEvent.objects.all().delete(),
+    ],
+)
+def test_the_database_refuses_to_change_a_log(room: Room, change: Callable[[], object]) -> None:
     room.submit()
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-        if statement == "update":
-            RunEvent.objects.update(body="{}")
-        else:
-            RunEvent.objects.all().delete()
+        change()
 
 
 def test_a_log_goes_with_its_run(room: Room) -> None:

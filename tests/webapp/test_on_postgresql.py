@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.services import PostgresServer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.services
+@pytest.mark.timeout(400)
+def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> None:
+    """Everything below ``runs`` and ``api`` is run again, on a real server."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"),
+            *("tests/webapp/runs", "tests/webapp/api", "-m", "not services and not faults"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": postgres_server.url("tandem")},
+        capture_output=True,
+        text=True,
+        timeout=380,
+    )
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
