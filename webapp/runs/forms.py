@@ -18,6 +18,7 @@ from webapp.runs.services import MAX_SEED, LimitsInput
 from webapp.teams.models import Workspace
 from webapp.tiers.models import Ladder
 
+
 def _field(schema: Mapping[str, Any]) -> forms.Field:
     common: dict[str, Any] = {
         "label": schema.get("title", ""),
@@ -53,7 +54,6 @@ class ParametersForm(forms.Form):
     use_required_attribute = False
 
 
-
 def parameter_forms(
     data: Mapping[str, Any] | None = None, initial: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, ParametersForm]:
@@ -72,7 +72,7 @@ class NewRunForm(forms.Form):
     use_required_attribute = False
 
     question = forms.CharField(
-        label="Task",
+        label="Question",
         strip=False,
         required=False,
         widget=forms.Textarea(attrs={"rows": 5, "dir": "auto", "autocomplete": "off"}),
@@ -101,7 +101,9 @@ class NewRunForm(forms.Form):
 
     def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["collection"].queryset = Collection.objects.filter(workspace=workspace).order_by("title")  # type: ignore[attr-defined]
+        self.fields["collection"].queryset = Collection.objects.filter(
+            workspace=workspace
+        ).order_by("title")  # type: ignore[attr-defined]
         self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
         for name, schema in LimitsInput.model_json_schema()["properties"].items():

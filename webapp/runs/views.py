@@ -33,7 +33,7 @@ KPIS = (
     ("elapsed", "Elapsed"),
     ("speedup", "Speed-up"),
     ("switches", "Switches"),
-    ("top", "Top-tier tokens"),
+    ("top", "Top tokens"),
     ("cost", "Cost"),
 )
 TASKS_SHOWN = 50
@@ -111,7 +111,8 @@ def visible_run(request: HttpRequest, uuid: UUID) -> Run:
     """Return a run of one of the user's workspaces; 404 for a stranger."""
     runs = Run.objects.for_user(current_user(request))
     return get_object_or_404(
-        runs.select_related("workspace", "collection", "submitted_by", "parent", "ladder"), uuid=uuid
+        runs.select_related("workspace", "collection", "submitted_by", "parent", "ladder"),
+        uuid=uuid,
     )
 
 
@@ -124,7 +125,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context: dict[str, Any] = {
         "run": run,
         "may_run": may_run,
-        "kpis": KPIS,
+        "kpis": [(key, _top_words(run) if key == "top" else label) for key, label in KPIS],
         "strategy_title": strategy.title if strategy else run.strategy,
         "plotly_js": static(PLOTLY_URL_PATH),
         "compare_url": _compare_url(run),
@@ -137,6 +138,12 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         )
         context["parameter_forms"] = parameter_forms(initial={run.strategy: run.parameters})
     return render(request, "runs/detail.html", context)
+
+
+def _top_words(run: Run) -> str:
+    """Return the label of the top tier's share of tokens, by the tier's name where it is short."""
+    name = str(run.tiers[-1]["name"]) if run.tiers else ""
+    return f"{name.capitalize()} tokens" if 0 < len(name) <= 8 else "Top tokens"
 
 
 def _compare_url(run: Run) -> str:
@@ -184,8 +191,17 @@ def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, Parameters
     if like := request.GET.get("like"):
         run = Run.objects.filter(workspace=workspace, uuid=like).first() if _is_uuid(like) else None
         if run:
-            initial |= {"question": run.question, "task_id": run.task_id, "seed": run.seed, "strategies": [run.strategy], **run.limits}
-            initial |= {"collection": run.collection and run.collection.uuid, "ladder": run.ladder and run.ladder.uuid}
+            initial |= {
+                "question": run.question,
+                "task_id": run.task_id,
+                "seed": run.seed,
+                "strategies": [run.strategy],
+                **run.limits,
+            }
+            initial |= {
+                "collection": run.collection and run.collection.uuid,
+                "ladder": run.ladder and run.ladder.uuid,
+            }
             given[run.strategy] = run.parameters
     return NewRunForm(workspace=workspace, initial=initial), parameter_forms(initial=given)
 
@@ -223,7 +239,9 @@ def _submitted(
         idempotency_key=data["key"] or None,
     )
     try:
-        return services.submit(active_workspace(request).workspace, current_user(request), submission)
+        return services.submit(
+            active_workspace(request).workspace, current_user(request), submission
+        )
     except InvalidInput as error:
         _place_error(error, form, [parameters[name] for name in ticked])
         return None

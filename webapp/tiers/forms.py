@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django import forms
@@ -11,12 +11,18 @@ from django import forms
 from webapp.teams.models import Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
 
+if TYPE_CHECKING:  # generic for the type checker only
+    _EndpointModelForm = forms.ModelForm[Endpoint]
+    _LadderModelForm = forms.ModelForm[Ladder]
+else:
+    _EndpointModelForm = _LadderModelForm = forms.ModelForm
+
 KEY_NAME = re.compile(r"(TANDEM_KEY_[A-Z0-9_]+|[A-Z][A-Z0-9_]*_API_KEY)")
 """Only such variables can be named: an owner must not be able to send the server's own secrets
 (SECRET_KEY, DATABASE_URL, …) to an address of theirs."""
 
 
-class EndpointForm(forms.ModelForm[Endpoint]):
+class EndpointForm(_EndpointModelForm):
     """One model at one address; a key is only ever named."""
 
     use_required_attribute = False
@@ -128,7 +134,7 @@ def _split(url: str) -> Any:
     return parts
 
 
-class LadderForm(forms.ModelForm[Ladder]):
+class LadderForm(_LadderModelForm):
     class Meta:
         model = Ladder
         fields = ("name",)

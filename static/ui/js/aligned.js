@@ -28,7 +28,7 @@ export function drawAligned(host, view) {
 
 function stepRows(runs) {
   const most = Math.max(0, ...runs.map((steps) => steps.length));
-  return Array.from({ length: most }, (_, i) => ({ name: String(i + 1), cells: runs.map((steps) => (steps[i] ? [steps[i]] : [])) }));
+  return Array.from({ length: most }, (_, i) => ({ name: String(i + 1), number: i + 1, cells: runs.map((steps) => (steps[i] ? [steps[i]] : [])) }));
 }
 
 /** Equal stretches of time, about a dozen, of a round length. */
@@ -63,7 +63,7 @@ function differs(row, baseline) {
 
 function cell(view, index, steps, first, row) {
   const model = view.models[index];
-  if (!steps.length) return model?.terminal && !row.time ? h("span", { class: "muted small-text" }, `Ended at step ${finished(model).length}`) : null;
+  if (!steps.length) return model?.terminal && row.number === finished(model).length + 1 ? h("span", { class: "muted small-text" }, `Ended at step ${finished(model).length}`) : null;
   const parts = folded(steps).map((part) => (part.folded ? h("p", { class: "fold" }, `${part.folded} more steps, all without progress`) : entry(model, view.runs[index], part, part.step === first)));
   if (row.time) parts.push(h("p", { class: "cell-foot" }, `${plural(steps.length, "step")}, ${seconds(steps.reduce((sum, step) => sum + step.latency.total_s, 0))}`));
   return parts;

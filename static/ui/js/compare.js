@@ -50,7 +50,7 @@ const COLUMNS = [
   { name: "Tokens", best: "low", of: (m) => m.input + m.output, show: (m) => [count(m.input + m.output)] },
   { name: "Cost", best: "low", of: (m) => m.cost, show: (m) => [usd(m.cost)] },
   { name: "No progress", of: (m) => m.stalls, show: (m) => [String(m.stalls)] },
-  { name: "False progress, at least", title: "Judged progress although the call failed or repeated an earlier one word for word", of: (m) => m.doubtful, show: (m) => [String(m.doubtful)] },
+  { name: "False progress, least", title: "Judged progress although the call failed or repeated an earlier one word for word", of: (m) => m.doubtful, show: (m) => [String(m.doubtful)] },
   { name: "Verdicts missing", title: "Missing plus unreadable verdicts", of: (m) => m.missing + m.malformed, show: (m) => [String(m.missing + m.malformed)] },
 ];
 
@@ -80,7 +80,7 @@ function heading(column) {
 }
 
 function upright(all, value) {
-  return h("table", { class: "table" }, h("caption", { class: "sr" }, "Metrics of the compared runs"),
+  return h("table", { class: "table metrics-table" }, h("caption", { class: "sr" }, "Metrics of the compared runs"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "Outcome"), COLUMNS.map(heading))),
     h("tbody", {}, runs.map((run, index) => h("tr", {},
       h("th", { scope: "row" }, h("span", { class: "metrics-name" }, badge(index), run.title, h("span", { class: "muted small-text" }, index === baseline ? "baseline" : run.ref))),

@@ -22,7 +22,7 @@ export function overlayFigure(models, theme, options) {
     data,
     layout: {
       ...baseLayout(theme, { ...options, height: 330 }),
-      xaxis: { ...axis(theme), range: [0.5, lastStep * 1.12 + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
+      xaxis: { ...axis(theme), range: [0.5, lastStep * (options.compact ? 1.55 : 1.26) + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
       yaxis: { ...axis(theme), range: [0, yTop(peak)], ticksuffix: " s", showline: true, linecolor: theme.borderStrong },
       annotations: [...ends.flatMap((end) => badge(end, theme)), ...simulatedNote(loaded.some((one) => one.model.run.simulated), theme)],
     },
@@ -41,7 +41,7 @@ function traces({ model, index, steps }, theme, { colour }) {
     type: "scatter", mode: steps.length > DENSE ? "lines" : "markers", name: LETTERS[index], line: { width: 0, color: own },
     x: steps.map((step) => step.step), y: steps.map((step) => step.cumulative_s), marker: { size: 9, opacity: 0, color: own },
     customdata: steps.map((step) => [LETTERS[index], plain(capital(step.tier_name)), plain(step.action || "no tool call"), seconds(step.latency.total_s), seconds(step.cumulative_s), verdict(step.check, step.indicator)]),
-    hovertemplate: "<b>%{customdata[0]}, step %{x}</b>  %{customdata[1]}<br>%{customdata[2]}<br>+%{customdata[3]}, total %{customdata[4]}<br>%{customdata[5]}<extra></extra>",
+    hovertemplate: "%{customdata[0]}, step %{x}, %{customdata[1]}<br>%{customdata[2]}<br>+%{customdata[3]}, total %{customdata[4]}<br>%{customdata[5]}<extra></extra>",
   }];
 }
 
@@ -50,10 +50,11 @@ export function endLabels(loaded) {
   const ends = loaded.map(({ model, index, steps }) => ({ index, x: steps.at(-1).step + 0.5, y: steps.at(-1).cumulative_s, words: endWords(model, steps.at(-1)), shift: 0 }));
   ends.sort((a, b) => a.y - b.y);
   const peak = Math.max(1, ...ends.map((end) => end.y));
+  const widest = Math.max(1, ...ends.map((end) => end.x));
   for (let i = 1; i < ends.length; i += 1) {
     const below = ends[i - 1];
     const gap = ((ends[i].y - below.y) / peak) * 260 + ends[i].shift - below.shift;
-    const near = Math.abs(ends[i].x - below.x) / Math.max(ends[i].x, below.x) < 0.12;
+    const near = Math.abs(ends[i].x - below.x) / widest < 0.3;
     if (near && gap < 19) ends[i].shift = below.shift + 19 - ((ends[i].y - below.y) / peak) * 260;
   }
   return ends;
@@ -70,8 +71,8 @@ function endWords(model, last) {
 function badge(end, theme) {
   const common = { x: end.x, y: end.y, xref: "x", yref: "y", showarrow: false, yshift: end.shift, xanchor: "left" };
   return [
-    { ...common, text: `<b>${LETTERS[end.index]}</b>`, xshift: 4, width: 13, height: 14, bgcolor: theme[RUN_KEYS[end.index]], borderpad: 2, align: "center", font: { size: 12, color: theme.onRun } },
-    { ...common, text: end.words, xshift: 28, font: { size: 12, color: theme.text } },
+    { ...common, text: LETTERS[end.index], xshift: 4, width: 13, height: 14, bgcolor: theme[RUN_KEYS[end.index]], borderpad: 2, align: "center", font: { size: 12, weight: 700, color: theme.onRun } },
+    { ...common, text: end.words, xshift: 28, bgcolor: theme.surface, opacity: 0.9, borderpad: 1, font: { size: 12, color: theme.text } },
   ];
 }
 

@@ -78,7 +78,7 @@ function hoverData(shared, step) {
   return [plain(capital(step.tier_name)), plain(action), seconds(step.latency.total_s), seconds(step.cumulative_s), plain(verdict(step.check, step.indicator))];
 }
 
-const HOVER = "<b>Step %{x}</b>  %{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
+const HOVER = "Step %{x}, %{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
 
 function marks(shared) {
   const traces = perTier(shared, (tier) => {
@@ -138,7 +138,7 @@ function speed(shared) {
     const mine = shared.steps.filter((step) => step.tier === tier && step.tokens_per_s !== null);
     if (!mine.length) return [];
     const look = tierLook(tier, shared.tiers);
-    const hover = { customdata: mine.map((step) => [plain(capital(step.tier_name))]), hovertemplate: "<b>Step %{x}</b>  %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
+    const hover = { customdata: mine.map((step) => [plain(capital(step.tier_name))]), hovertemplate: "Step %{x}, %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
     const common = { name: `${capital(shared.model.names[tier])} tokens/s`, xaxis: "x", yaxis: "y2" };
     if (shared.dense) return [denseSpeed(mine, shared.theme[look.key], common)];
     return [{
@@ -249,17 +249,22 @@ function runLayout(shared, { compact = false, title = "" }) {
     barmode: "overlay",
     shapes: bands(model, theme),
     annotations: [...panelTitles(theme, lanes.length), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
-    xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", nticks: 16, showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
+    xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", ...stepTicks(grown(last + 3, 5, 16)), showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
     yaxis: { ...axis(theme), domain: DOMAINS.y, range: [0, yTop(peak)], ...left(theme) },
-    yaxis2: { ...axis(theme), domain: DOMAINS.y2, range: [0, grown(fastest * 1.05, 20, 20)], nticks: 4, ...left(theme) },
+    yaxis2: { ...axis(theme), domain: DOMAINS.y2, range: [0, grown(fastest, 20, 20) * 1.1], nticks: 4, ...left(theme) },
     yaxis3: { ...axis(theme), domain: DOMAINS.y3, type: "category", categoryorder: "array", categoryarray: lanes, range: [-0.5, Math.max(lanes.length, 2) - 0.5], ...left(theme) },
   };
+}
+
+/** A tick at every step while they fit, else at round numbers. */
+export function stepTicks(most) {
+  return most <= 21 ? { tickmode: "linear", tick0: 1, dtick: 1 } : { tickmode: "auto", nticks: 12 };
 }
 
 /** The y range grows in chunks, so that updates do not rescale each step. */
 export function yTop(peak) {
   const chunk = peak > 1000 ? 250 : peak > 200 ? 50 : peak > 40 ? 25 : 10;
-  return grown(peak * 1.04, chunk, 10);
+  return grown(peak * 1.02, chunk, 10) * 1.06;
 }
 
 function left(theme) {
@@ -281,9 +286,10 @@ export function baseLayout(theme, { compact = false, title = "", height }) {
 }
 
 function panelTitles(theme) {
-  const titles = [["Cumulative latency</b>, s", DOMAINS.y[1]], ["Tokens per second</b>", DOMAINS.y2[1]], ["Tier, level and budget</b>", DOMAINS.y3[1]]];
+  // no <b>: plotly would set a style attribute for it, which the CSP refuses
+  const titles = [["Cumulative latency, s", DOMAINS.y[1]], ["Tokens per second", DOMAINS.y2[1]], ["Tier, level and budget", DOMAINS.y3[1]]];
   return titles.map(([text, y]) => ({
-    text: `<b>${text}`, xref: "paper", yref: "paper", x: 0, y: y + 0.008, xanchor: "left", yanchor: "bottom", xshift: -36, showarrow: false, font: { size: 12, color: theme.text2 },
+    text, xref: "paper", yref: "paper", x: 0, y: y + 0.008, xanchor: "left", yanchor: "bottom", xshift: -36, showarrow: false, font: { size: 12, weight: 600, color: theme.text2 },
   }));
 }
 
@@ -297,7 +303,7 @@ function notes(shared) {
   }
   if (sums.estimate !== null && steps.length > 1 && Math.abs(sums.estimate - sums.latency) >= 0.05) {
     const saved = sums.estimate - sums.latency;
-    list.push({ text: `<b>${seconds(Math.abs(saved))}</b> ${saved >= 0 ? "saved" : "lost"}, est.`, x: steps.at(-1).step + 0.5, y: sums.topMean * steps.at(-1).step, xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, color: theme.text } });
+    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: steps.at(-1).step + 0.5, y: sums.topMean * steps.at(-1).step, xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
   }
   return list;
 }

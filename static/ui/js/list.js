@@ -39,3 +39,4 @@ window.setInterval(() => {
   if (idle) window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
 }, REFRESH_MS);
 draw();
+if (matchMedia("(max-width: 760px)").matches && !location.search) document.getElementById("filters-box")?.removeAttribute("open");

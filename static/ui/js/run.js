@@ -81,6 +81,7 @@ function drawBudget(now, running) {
   const used = has ? now.budget - now.budget_left + 1 : 0;
   const pips = has && now.budget <= 24 ? Array.from({ length: now.budget }, (_, i) => h("span", { class: "pip", "data-state": i + 1 < used || (i + 1 === used && !running) ? "full" : i + 1 === used ? "half" : "empty" })) : [];
   fill($("now-pips"), ...pips);
+  $("now-pips").hidden = !pips.length;
   const level = now.level > 0 ? `Level ${now.level}` : now.reason === "warm_up" ? "Warm-up" : capital(now.reason.replaceAll("_", " "));
   setText($("now-line"), has ? `${level}, budget step ${used} of ${now.budget}` : level);
 }
@@ -93,7 +94,7 @@ function drawFigures(model) {
     setText($(`kpi-${id}-unit`), unit);
     if ($(`kpi-${id}-context`)) setText($(`kpi-${id}-context`), context);
   };
-  show("steps", String(sums.steps), `of ${limit}`);
+  show("steps", String(sums.steps), ` of ${limit}`);
   /** @type {any} */ ($("kpi-steps-meter")).value = Math.min(1, sums.steps / limit);
   drawElapsed(model, sums);
   show("speedup", sums.speedup === null ? "n/a" : sums.speedup.toFixed(2), sums.speedup === null ? "" : "×", sums.speedup === null ? "needs a top-tier step" : `vs ${model.names.at(-1)} only, est.`);
@@ -102,6 +103,15 @@ function drawFigures(model) {
   /** @type {any} */ ($("kpi-top-meter")).value = sums.topTokenShare || 0;
   show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${count(sums.input + sums.output)} tokens` : "");
   setText($("stall-count"), String(sums.stalls));
+  drawSideEntry(model, `${sums.steps}/${limit}`);
+}
+
+/** This run's line under "Running now" keeps up; it goes when the run has ended. */
+function drawSideEntry(model, words) {
+  const entry = document.querySelector(`[data-running="${model.run.uuid}"]`);
+  if (!entry) return;
+  if (model.terminal) entry.remove();
+  else setText(entry.querySelector(".count"), model.run.status === "queued" ? "queued" : words);
 }
 
 function drawElapsed(model, sums = totals(model)) {
@@ -109,7 +119,7 @@ function drawElapsed(model, sums = totals(model)) {
   const [value, ...unit] = seconds(sums.latency + running).split(" ");
   const minutes = unit[0] === "min";
   setText($("kpi-elapsed"), minutes ? `${value} min ${unit[1]}` : value);
-  setText($("kpi-elapsed-unit"), "s");
+  setText($("kpi-elapsed-unit"), " s");
   setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.steps)} per step` : "");
   const meta = document.querySelector("[data-live-meta]");
   if (meta && running) setText(meta, seconds(running));
@@ -193,8 +203,18 @@ function onEvent(type, event) {
   if (model.terminal) ended(model);
 }
 
+/** The expected answers are told only after the end. */
+async function readGold(model) {
+  if (!model.run.task_id) return;
+  const response = await fetch(`${page.dataset.url}snapshot.json`);
+  if (!response.ok) return;
+  model.run.gold = (await response.json()).run.gold;
+  drawVerdict(model);
+}
+
 function ended(model) {
   drawAll();
+  readGold(model).catch((error) => console.info("The expected answer could not be read.", String(error)));
   trajectory.redraw();
   announce(`The run ended: ${STATUS[model.run.status]}. ${model.run.answer || ""}`);
 }

@@ -20,7 +20,7 @@ from webapp.teams.models import Membership
 register = template.Library()
 
 SPRITE = (
-    "arrow-down arrow-up brain chevron-left chevron-right circle-check circle-dashed circle-question-mark circle-slash circle-x "
+    "arrow-down arrow-up brain chevron-down chevron-left chevron-right circle-check circle-dashed circle-question-mark circle-slash circle-x "
     "download ellipsis eye git-branch git-compare git-fork info link list loader-circle log-out moon pencil play plus refresh-cw "
     "repeat rotate-ccw route search send server settings square sun table terminal trash-2 triangle-alert user users x"
 ).split()
