@@ -5,6 +5,7 @@ The child ends when its standard input does, so not even ``kill -9`` of this pro
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import logging
 import signal
@@ -33,6 +34,7 @@ from webapp.runs.worker import stop_worker, worker
 from webapp.seeding import Demo, seed
 
 logger = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 RESTART_S = (0.5, 10.0)
 """Wait before the simulated tiers are started again: at first, and at most."""
 
@@ -176,6 +178,12 @@ def run(*, say: Callable[[str], None]) -> None:
         tiers.stop()
         listener.close()
         lock.close()
+
+
+def stop_with_parent() -> None:
+    """Ask the kernel for a SIGTERM when the parent dies, even by ``kill -9``; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

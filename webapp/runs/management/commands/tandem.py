@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp import embedded
 
@@ -14,7 +14,16 @@ class Command(BaseCommand):
     help = "Run web server, worker, scheduler and simulated tiers in one go (embedded mode)."
     requires_system_checks = []
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--with-parent",
+            action="store_true",
+            help="stop when the process that started it is gone, however it ended (Linux)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["with_parent"]:
+            embedded.stop_with_parent()
         if settings.REDIS_URL:
             raise CommandError(
                 "REDIS_URL is set: start the web server (uvicorn webapp.asgi:application) and the"
