@@ -31,6 +31,42 @@ class Marks:
     last: float = 0.0
 
 
+class _Watch:
+    """Ends a wait when its time is over; putting that time off costs no timer, only a comparison.
+
+    A stream puts it off at every token: rescheduling ``asyncio.timeout`` each time is a tenth of the
+    whole cost of a token.
+    """
+
+    __slots__ = ("_due", "_limit", "_loop", "_timer", "_total_at")
+
+    def __init__(self, limit: asyncio.Timeout, total_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        self._total_at = self._loop.time() + total_s
+        self._due = self._total_at
+        self._timer: asyncio.TimerHandle | None = None
+
+    def allow(self, seconds: float) -> bool:
+        """Wait so long from now; False if the total ends before."""
+        due = self._loop.time() + seconds
+        self._due = min(due, self._total_at)
+        if self._timer is None or self._due < self._timer.when():
+            self.stop()
+            self._timer = self._loop.call_at(self._due, self._check)
+        return due < self._total_at
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self) -> None:
+        if self._loop.time() >= self._due:
+            self._limit.reschedule(self._due)
+        else:
+            self._timer = self._loop.call_at(self._due, self._check)
+
+
 @dataclass
 class Exchange:
     """One HTTP request of one tier."""
@@ -51,36 +87,29 @@ class Exchange:
             BackendError: the class says what went wrong.
         """
         self.marks = Marks(sent=self.clock())
-        loop = asyncio.get_running_loop()
-        total_at = loop.time() + self.left_s
-        limit = asyncio.timeout_at(self._due(loop.time(), total_at))
+        limit = asyncio.timeout(None)
+        watch = _Watch(limit, self.left_s)
         try:
             async with limit:
-                await self._talk(body, reader, request_id, limit, total_at)
+                self._expect("first_byte", self.tier.timeouts.first_byte_s, watch)
+                await self._talk(body, reader, request_id, watch)
         except aiohttp.ClientError as error:
             raise connection_error_of(error, self.tier, secret=self.endpoint.key) from error
         except TimeoutError as error:
             raise timeout_of(self._phase, self._limit_s, self.tier) from error
         except OSError as error:
             raise EndpointFailed(f"The connection broke: {error.strerror}") from error
+        finally:
+            watch.stop()
 
-    def _due(self, now: float, total_at: float) -> float:
-        limits = self.tier.timeouts
-        limit_s = limits.first_byte_s if self._phase == "first_byte" else limits.between_chunks_s
-        if now + limit_s < total_at:
-            self._limit_s = limit_s
-            return now + limit_s
-        self._phase, self._limit_s = "total", limits.total_s
-        return total_at
+    def _expect(self, phase: str, limit_s: float, watch: _Watch) -> None:
+        """Allow so much time until the next bytes, but no more than the total leaves."""
+        if watch.allow(limit_s):
+            self._phase, self._limit_s = phase, limit_s
+        else:
+            self._phase, self._limit_s = "total", self.tier.timeouts.total_s
 
-    async def _talk(
-        self,
-        body: bytes,
-        reader: ReplyReader,
-        request_id: str,
-        limit: asyncio.Timeout,
-        total_at: float,
-    ) -> None:
+    async def _talk(self, body: bytes, reader: ReplyReader, request_id: str, watch: _Watch) -> None:
         response = await self.endpoint.session.post(
             self.endpoint.chat_url,
             data=body if len(body) < _BIG_BODY_BYTES else io.BytesIO(body),
@@ -97,19 +126,15 @@ class Exchange:
                 )
                 raise error_of(refusal, self.tier, secret=self.endpoint.key)
             _check_encoding(response)
-            await self._read(response, reader, limit, total_at)
+            await self._read(response, reader, watch)
         finally:
             # a no-op on a fully read response; otherwise it cuts the stream, which frees the slot
             response.close()
 
     async def _read(
-        self,
-        response: aiohttp.ClientResponse,
-        reader: ReplyReader,
-        limit: asyncio.Timeout,
-        total_at: float,
+        self, response: aiohttp.ClientResponse, reader: ReplyReader, watch: _Watch
     ) -> None:
-        loop = asyncio.get_running_loop()
+        between_s = self.tier.timeouts.between_chunks_s
         content = response.content
         while piece := await content.readany():
             reader.feed(piece)
@@ -118,8 +143,7 @@ class Exchange:
                 self.marks.first_token = self.marks.last
             if reader.done:
                 break
-            self._phase = "between_chunks"
-            limit.reschedule(self._due(loop.time(), total_at))
+            self._expect("between_chunks", between_s, watch)
         reader.finish()
         if not content.at_eof():
             await _drain(content)
