@@ -1,5 +1,6 @@
 // The overlay of staircases. Pure: models, theme and options in, a plotly figure out.
 import { axis, baseLayout, DENSE, plain, simulatedNote, stairLine, tierColour, yTop } from "./figures.js";
+import { stairPath } from "./figures-dense.js";
 import { capital, finished, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
 
@@ -24,6 +25,7 @@ export function overlayFigure(models, theme, options) {
       ...baseLayout(theme, { ...options, height: 330 }),
       xaxis: { ...axis(theme), range: [0.5, lastStep * (options.compact ? 1.55 : 1.26) + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
       yaxis: { ...axis(theme), range: [0, yTop(peak)], ticksuffix: " s", showline: true, linecolor: theme.borderStrong },
+      shapes: loaded.filter((one) => one.steps.length > DENSE).flatMap((one) => denseStairs(one, theme, options)),
       annotations: [...ends.flatMap((end) => badge(end, theme)), ...simulatedNote(loaded.some((one) => one.model.run.simulated), theme)],
     },
   };
@@ -36,13 +38,22 @@ function traces({ model, index, steps }, theme, { colour }) {
     type: "scatter", mode: "lines", ...stairLine(steps, tier), connectgaps: false, hoverinfo: "skip", name: LETTERS[index],
     line: { shape: "hv", width: tier > 0 ? (tier >= tiers - 1 ? 4 : 3) : 1.8, dash: DASHES[index], color: colour === "tier" ? tierColour(theme, tier, tiers) : own },
   });
-  const lines = Array.from({ length: tiers }, (_, tier) => line(tier)).filter((trace) => trace.x.length);
+  const lines = steps.length > DENSE ? [] : Array.from({ length: tiers }, (_, tier) => line(tier)).filter((trace) => trace.x.length);
   return [...lines, {
     type: "scatter", mode: steps.length > DENSE ? "lines" : "markers", name: LETTERS[index], line: { width: 0, color: own },
     x: steps.map((step) => step.step), y: steps.map((step) => step.cumulative_s), marker: { size: 9, opacity: 0, color: own },
     customdata: steps.map((step) => [LETTERS[index], plain(capital(step.tier_name)), plain(step.action || "no tool call"), seconds(step.latency.total_s), seconds(step.cumulative_s), verdict(step.check, step.indicator)]),
     hovertemplate: "%{customdata[0]}, step %{x}, %{customdata[1]}<br>%{customdata[2]}<br>+%{customdata[3]}, total %{customdata[4]}<br>%{customdata[5]}<extra></extra>",
   }];
+}
+
+/** The stairs of a long run: one path a tier. */
+function denseStairs({ model, index, steps }, theme, { colour }) {
+  const tiers = model.names.length;
+  return model.names.map((_, tier) => ({
+    type: "path", path: stairPath(steps, tier), xref: "x", yref: "y", fillcolor: "rgba(0,0,0,0)",
+    line: { width: tier > 0 ? 4 : 1.8, color: colour === "tier" ? tierColour(theme, tier, tiers) : theme[RUN_KEYS[index]] },
+  })).filter((shape) => shape.path);
 }
 
 /** The ends of the lines, pushed apart where they would cover each other. */

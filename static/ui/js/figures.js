@@ -1,4 +1,5 @@
 // Builds plotly figures from the run model and the theme's tokens. Pure: the same input, the same figure.
+import { denseShapes, laneTrace } from "./figures-dense.js";
 import { capital, finished, isStall, spans, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
 
@@ -7,7 +8,7 @@ export const CONFIG = Object.freeze({
   displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: true, showTips: false,
 });
 
-/** More steps than this: lines instead of markers and bars, so that the DOM stays small. */
+/** More steps than this are drawn by figures-dense.js, so that the DOM stays small. */
 export const DENSE = 300;
 
 const DOMAINS = { y: [0.52, 0.955], y2: [0.285, 0.44], y3: [0, 0.195] };
@@ -33,7 +34,9 @@ export function runFigure(model, theme, options = {}) {
   const sums = totals(model);
   const shared = { model, theme, steps, sums, tiers: model.names.length, dense: steps.length > DENSE, lanes: laneNames(model) };
   return {
-    data: [...stairs(shared), ...marks(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
+    data: shared.dense
+      ? [...laneTrace(shared), ...marks(shared), ...runningMark(shared), ...estimate(shared)]
+      : [...stairs(shared), ...marks(shared), ...stallMarks(shared), ...runningMark(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
     layout: runLayout(shared, options),
   };
 }
@@ -81,7 +84,7 @@ function hoverData(shared, step) {
 const HOVER = "Step %{x}, %{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
 
 function marks(shared) {
-  const traces = perTier(shared, (tier) => {
+  return perTier(shared, (tier) => {
     const mine = shared.steps.filter((step) => step.tier === tier);
     if (!mine.length) return [];
     const look = tierLook(tier, shared.tiers);
@@ -93,22 +96,13 @@ function marks(shared) {
       customdata: mine.map((step) => hoverData(shared, step)), hovertemplate: HOVER,
     }];
   });
-  return [...traces, ...stallMarks(shared), ...runningMark(shared)];
 }
 
-function stallMarks({ steps, theme, dense }) {
+function stallMarks({ steps, theme }) {
   const stalls = steps.filter(isStall);
   if (!stalls.length) return [];
-  const common = { type: "scatter", name: "No progress", hoverinfo: "skip", xaxis: "x", yaxis: "y" };
-  if (dense) {
-    return [{
-      ...common, mode: "lines", connectgaps: false, line: { width: 5, color: theme.bad },
-      x: stalls.flatMap((step) => [step.step - 0.4, step.step + 0.4, null]),
-      y: stalls.flatMap((step) => [step.cumulative_s, step.cumulative_s, null]),
-    }];
-  }
   return [{
-    ...common, mode: "markers", x: stalls.map((step) => step.step), y: stalls.map((step) => step.cumulative_s),
+    type: "scatter", mode: "markers", name: "No progress", hoverinfo: "skip", xaxis: "x", yaxis: "y", x: stalls.map((step) => step.step), y: stalls.map((step) => step.cumulative_s),
     marker: { symbol: "circle-open", size: 15, color: theme.bad, line: { width: 1.8, color: theme.bad } },
   }];
 }
@@ -140,19 +134,11 @@ function speed(shared) {
     const look = tierLook(tier, shared.tiers);
     const hover = { customdata: mine.map((step) => [plain(capital(step.tier_name))]), hovertemplate: "Step %{x}, %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
     const common = { name: `${capital(shared.model.names[tier])} tokens/s`, xaxis: "x", yaxis: "y2" };
-    if (shared.dense) return [denseSpeed(mine, shared.theme[look.key], common)];
     return [{
       type: "bar", ...common, ...hover, x: mine.map((step) => step.step), y: mine.map((step) => step.tokens_per_s), width: 0.62,
       marker: { color: shared.theme[look.key], cornerradius: 2, ...(look.key === "small" ? {} : { pattern: hatch(shared.theme, look) }) },
     }];
   });
-}
-
-function denseSpeed(mine, colour, common) {
-  return {
-    type: "scatter", mode: "lines", ...common, connectgaps: false, hoverinfo: "skip", line: { width: 1, color: colour },
-    x: mine.flatMap((step) => [step.step, step.step, null]), y: mine.flatMap((step) => [0, step.tokens_per_s, null]),
-  };
 }
 
 /** The pattern that says "large" without colour; middle tiers lean the other way. */
@@ -171,14 +157,14 @@ export function laneNames(model) {
   return lanes.concat([...seen.entries()].sort((a, b) => a[1] - b[1]).map(([name]) => name));
 }
 
-function laneOf(model, span) {
+export function laneOf(model, span) {
   const tier = plain(capital(model.names[span.tier]));
   if (span.tier === 0 || span.level === 0) return tier;
   return model.names.length > 2 ? `${tier} ${span.level}` : `Level ${span.level}`;
 }
 
 /** Finished spans, the running step counted in. */
-function allSpans(model) {
+export function allSpans(model) {
   const list = spans(model);
   const now = model.current?.started;
   if (!now) return list;
@@ -194,7 +180,7 @@ function timeline(shared) {
   const bars = perTier(shared, (tier) => {
     const mine = list.filter((span) => span.tier === tier);
     if (!mine.length) return [];
-    return [shared.dense ? laneLines(shared, tier, mine) : laneBars(shared, tier, mine)];
+    return [laneBars(shared, tier, mine)];
   });
   return [...bars, ...unusedBudget(shared, list)];
 }
@@ -205,15 +191,6 @@ function laneBars({ model, theme, tiers }, tier, mine) {
     type: "bar", orientation: "h", name: capital(model.names[tier]), hoverinfo: "skip", xaxis: "x", yaxis: "y3", width: 0.72,
     base: mine.map((span) => span.from - 0.5), x: mine.map((span) => span.to - span.from + 1), y: mine.map((span) => laneOf(model, span)),
     marker: { color: theme[look.key], cornerradius: 3, ...(look.key === "small" ? {} : { pattern: hatch(theme, look) }) },
-  };
-}
-
-function laneLines({ model, theme, tiers }, tier, mine) {
-  return {
-    type: "scatter", mode: "lines", name: capital(model.names[tier]), hoverinfo: "skip", xaxis: "x", yaxis: "y3", connectgaps: false,
-    line: { width: 12, color: tierColour(theme, tier, tiers) },
-    x: mine.flatMap((span) => [span.from - 0.5, span.to + 0.5, null]),
-    y: mine.flatMap((span) => [laneOf(model, span), laneOf(model, span), null]),
   };
 }
 
@@ -247,7 +224,7 @@ function runLayout(shared, { compact = false, title = "" }) {
   return {
     ...baseLayout(theme, { compact, title, height: compact ? 500 : 556 }),
     barmode: "overlay",
-    shapes: bands(model, theme),
+    shapes: [...bands(model, theme), ...(shared.dense ? denseShapes(shared) : [])],
     annotations: [...panelTitles(theme, lanes.length), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
     xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", ...stepTicks(grown(last + 3, 5, 16)), showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
     yaxis: { ...axis(theme), domain: DOMAINS.y, range: [0, yTop(peak)], ...left(theme) },

@@ -20,6 +20,20 @@ export function readTheme(scheme) {
 
 const INTERVAL_MS = 250;
 
+let library = null;
+
+/** Load plotly once, after the first paint: its 4.8 MB must not keep the list waiting. */
+function plotly() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = document.querySelector("link[data-plotly]")?.getAttribute("href") || "";
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new Error("The plot library could not be loaded.")));
+    requestAnimationFrame(() => window.setTimeout(() => document.head.append(script)));
+  });
+  return library;
+}
+
 /**
  * A plot that is drawn from `build(theme)`.
  * @param {HTMLElement} element
@@ -37,12 +51,13 @@ export function plot(element, build) {
   function draw() {
     timer = 0;
     if (!visible()) { dirty = true; return; }
+    if (!window.Plotly) { plotly().then(update, (error) => { element.textContent = `${error.message} Reload the page, or use the table.`; }); return; }
     dirty = false;
     last = performance.now();
     const { data, layout } = build(readTheme());
     window.Plotly.react(element, data, layout, CONFIG);
     element.dataset.points = String(data.reduce((n, trace) => n + (trace.customdata?.length || 0), 0));
-    if (!drawn) { drawn = true; element.dispatchEvent(new CustomEvent("plotready")); }
+    if (!drawn) { drawn = true; performance.mark("plot-shown"); element.dispatchEvent(new CustomEvent("plotready")); }
   }
   function update() {
     if (timer) return;
@@ -57,6 +72,7 @@ export function plot(element, build) {
 
 /** Save a figure as PNG in the light theme on white. */
 export async function savePng(build, filename) {
+  await plotly();
   const { data, layout } = build(readTheme("light"));
   const figure = { data, layout: { ...layout, paper_bgcolor: "#FFFFFF", plot_bgcolor: "#FFFFFF", width: 1200, height: 700, autosize: false }, config: CONFIG };
   await window.Plotly.downloadImage(figure, { format: "png", width: 1200, height: 700, scale: 2, filename });

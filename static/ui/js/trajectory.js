@@ -127,6 +127,7 @@ export class Trajectory {
       if (!this.remeasure(range)) break;
     }
     this.restore(anchor);
+    if (!this.marked && this.items.length) { this.marked = true; performance.mark("steps-shown"); }
     if (this.following && !this.newestFirst && !this.model.terminal) this.toNewestQuietly();
     this.wantBodies(range);
   }
