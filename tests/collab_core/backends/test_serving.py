@@ -106,7 +106,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         serving.load(tmp_path / "nix.toml")
 
 
-@pytest.mark.parametrize("python", [sys.executable, "/no/such/python"])
+@pytest.mark.parametrize(
+    "python", [sys.executable, "/no/such/python"], ids=["no package", "no interpreter"]
+)
 def test_without_vllm_the_install_line_is_told(python: str, tmp_path: Path) -> None:
     file = serving.load(write(tmp_path, TWO)).model_copy(update={"python": python})
     with pytest.raises(InvalidInput) as caught:
