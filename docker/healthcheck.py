@@ -20,6 +20,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 CANARY_MAX_AGE_S = 60.0
@@ -83,7 +84,12 @@ def model(base_url: str, name: str) -> str:
     return f"{name} answers"
 
 
-CHECKS = {"web": web, "worker": worker, "scheduler": scheduler, "model": model}
+CHECKS: dict[str, Callable[..., str]] = {
+    "web": web,
+    "worker": worker,
+    "scheduler": scheduler,
+    "model": model,
+}
 
 
 def main(arguments: list[str]) -> int:

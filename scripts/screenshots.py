@@ -36,8 +36,9 @@ SEED = 7
 STRATEGIES = ("agentcollab", "agentcollab-static", "small", "large")
 START_S = 120.0
 RACE_S = 180.0
+DRAWN_MS = 60_000
 SETTLE_MS = 900
-"""Plots are drawn at most every 250 ms; two rounds of them and their fonts."""
+"""Plots are drawn at most every 250 ms: a few rounds of them."""
 IN_README = (
     "live-light-1440.png",
     "live-dark-1440.png",
@@ -179,6 +180,8 @@ def _take(page: Page, url: str, target: Path, *, whole: bool) -> None:
     response = page.goto(url)
     if response is None or not response.ok:
         raise Broken(f"{url} answers {response.status if response else 'nothing'}")
+    for plot in page.locator(".plot:visible").all():
+        plot.locator(".main-svg").first.wait_for(state="attached", timeout=DRAWN_MS)
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=target, full_page=whole)
     sys.stdout.write(f"{target.name}  {target.stat().st_size // 1000} kB\n")
@@ -259,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=ALL, help="folder (default: %(default)s)")
     parser.add_argument("--docs", action="store_true", help="also refresh docs/screenshots")
-    parser.add_argument("--time-scale", type=float, default=0.5, help="pace of the models")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="pace of the models")
     options = parser.parse_args(arguments)
     try:
         with running_product(options.time_scale) as product, sync_playwright() as playwright:
