@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Header, NinjaAPI, Query
+from ninja import Header, NinjaAPI, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
@@ -175,7 +175,7 @@ def create_run(
     request: HttpRequest,
     payload: RunInput,
     idempotency_key: str | None = IDEMPOTENCY_KEY,
-) -> tuple[int, dict[str, Any]]:
+) -> Status:
     """Submit one run. The same `Idempotency-Key` gives the same run again, with status 200."""
     membership = _membership(request, payload.workspace)
     workspace = membership.workspace
@@ -195,7 +195,7 @@ def create_run(
         idempotency_key=idempotency_key,
     )
     run = services.submit(workspace, membership.user, submission)[0]
-    return (201 if run.number > before else 200), reads.run_dict(run)
+    return Status(201 if run.number > before else 200, reads.run_dict(run))
 
 
 @api.get("/runs", response={200: RunPage, **ERRORS}, tags=["runs"])
@@ -239,11 +239,11 @@ def get_events(
 
 
 @api.post("/runs/{uuid:uuid}/cancel", response={202: RunOut, **ERRORS}, tags=["runs"])
-def cancel_run(request: HttpRequest, uuid: UUID) -> tuple[int, dict[str, Any]]:
+def cancel_run(request: HttpRequest, uuid: UUID) -> Status:
     """Ask a run to stop; it does within a second. An ended run stays as it is."""
     run = _run(request, uuid)
     services.cancel(run, _user(request))
-    return 202, reads.run_dict(_run(request, uuid))
+    return Status(202, reads.run_dict(_run(request, uuid)))
 
 
 @api.post("/runs/{uuid:uuid}/fork", response={201: RunOut, 429: ErrorBody, **ERRORS}, tags=["runs"])
@@ -252,7 +252,7 @@ def fork_run(
     uuid: UUID,
     payload: ForkInput,
     idempotency_key: str | None = IDEMPOTENCY_KEY,
-) -> tuple[int, dict[str, Any]]:
+) -> Status:
     """Submit a run that shares the first steps and goes on with another strategy or ladder."""
     run = _run(request, uuid)
     ladders = Ladder.objects.live().filter(workspace=run.workspace)
@@ -266,7 +266,7 @@ def fork_run(
         ladder=_named(ladders, wanted, "ladder"),
         idempotency_key=idempotency_key,
     )
-    return 201, reads.run_dict(forked)
+    return Status(201, reads.run_dict(forked))
 
 
 # --- what there is to run on --------------------------------------------------------------------

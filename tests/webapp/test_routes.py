@@ -1,0 +1,274 @@
+"""Who may ask for what: every route of the site times every role; a new route needs a row here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.webapp.personas import Room, make_collection
+from tests.webapp.runs.test_fold import finished
+from webapp.runs.models import Run
+from webapp.runs.services import _insert
+from webapp.teams.models import Membership, Token
+from webapp.tiers.models import Endpoint, Ladder, Rung
+
+Kind = Literal[
+    "open", "room", "worker", "run", "member", "own", "owner", "api", "api-run", "api-member"
+]
+"""open: everybody. room: the signed-in, about their own workspace. worker: the same, but no viewers.
+run: who may see the run.
+member: who may act on the run. own: about oneself. owner: owners, about this workspace's things.
+api-…: the same with a token."""
+
+
+@dataclass(frozen=True)
+class Row:
+    kind: Kind
+    method: str = "GET"
+    body: Any = None
+
+
+FORK = {
+    "after_step": "1",
+    "strategy": "large",
+    "ladder": "LADDER",
+    "large-check_mode": "inline",
+    "large-missing_verdict": "progress",
+    "large-temperature": "0.6",
+    "large-top_p": "0.95",
+}
+PAGES: dict[str, Row] = {
+    "healthz": Row("open"),
+    "readyz": Row("open"),
+    "login/": Row("open"),
+    "logout/": Row("own", "POST"),
+    "": Row("room"),
+    "runs/new/": Row("worker"),
+    "runs/tasks/": Row("room"),
+    "compare/": Row("room"),
+    "strategies/": Row("room"),
+    "tiers/": Row("room"),
+    "teams/": Row("room"),
+    "runs/<uuid:uuid>/": Row("run"),
+    "runs/<uuid:uuid>/snapshot.json": Row("run"),
+    "runs/<uuid:uuid>/steps.json": Row("run"),
+    "runs/<uuid:uuid>/export.jsonl": Row("run"),
+    "runs/<uuid:uuid>/steps.csv": Row("run"),
+    "runs/<uuid:uuid>/cancel/": Row("member", "POST"),
+    "runs/<uuid:uuid>/rerun/": Row("member", "POST"),
+    "runs/<uuid:uuid>/fork/": Row("member", "POST", FORK),
+    "teams/switch/": Row("own", "POST"),
+    "teams/members/add/": Row("owner", "POST"),
+    "teams/members/<int:pk>/role/": Row("owner", "POST", {"role": "viewer"}),
+    "teams/members/<int:pk>/remove/": Row("owner", "POST"),
+    "teams/tokens/add/": Row("own", "POST", {"name": "t"}),
+    "teams/tokens/<int:pk>/revoke/": Row("own", "POST"),
+    "tiers/endpoints/new/": Row("owner"),
+    "tiers/endpoints/<uuid:uuid>/": Row("owner"),
+    "tiers/endpoints/<uuid:uuid>/check/": Row("owner", "POST"),
+    "tiers/endpoints/<uuid:uuid>/archive/": Row("owner", "POST"),
+    "tiers/ladders/new/": Row("owner"),
+    "tiers/ladders/<uuid:uuid>/": Row("owner"),
+    "tiers/ladders/<uuid:uuid>/archive/": Row("owner", "POST"),
+    "tiers/ladders/<uuid:uuid>/rungs/add/": Row("owner", "POST"),
+    "tiers/ladders/<uuid:uuid>/rungs/<int:position>/move/": Row("owner", "POST"),
+    "tiers/ladders/<uuid:uuid>/rungs/<int:position>/remove/": Row("owner", "POST"),
+}
+API: dict[str, tuple[Row, ...]] = {
+    "api/v1/": (),
+    "api/v1/openapi.json": (Row("open"),),
+    "api/v1/runs": (Row("api"), Row("api-member", "POST", {"question": "?", "ladder": "LADDER"})),
+    "api/v1/runs/<uuidstr:uuid>": (Row("api-run"),),
+    "api/v1/runs/<uuidstr:uuid>/events": (Row("api-run"),),
+    "api/v1/runs/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
+    "api/v1/runs/<uuidstr:uuid>/fork": (
+        Row("api-member", "POST", {"after_step": 1, "strategy": "large"}),
+    ),
+    "api/v1/strategies": (Row("api"),),
+    "api/v1/ladders": (Row("api"),),
+    "api/v1/collections": (Row("api"),),
+    "api/v1/tasks": (Row("api"),),
+}
+
+
+def routes(patterns: Any = None, prefix: str = "") -> Iterator[str]:
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield path
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert set(routes()) == set(PAGES) | set(API)
+
+
+# --- the matrix ---------------------------------------------------------------------------------
+ROLES = ("anonymous", "charlie", "vera", "bob", "alice")
+
+
+def allowed(kind: Kind, role: str) -> bool:
+    insiders = {"vera", "bob", "alice"}
+    return (
+        role
+        in {
+            "open": set(ROLES),
+            "room": {*insiders, "charlie"},
+            "own": {*insiders, "charlie"},
+            "worker": {"bob", "alice", "charlie"},
+            "run": insiders,
+            "member": {"bob", "alice"},
+            "owner": {"alice"},
+            "api": {*insiders, "charlie"},
+            "api-run": insiders,
+            "api-member": {"bob", "alice"},
+        }[kind]
+    )
+
+
+@pytest.fixture
+def run(room: Room) -> Run:
+    run = room.submit()
+    _insert(run.pk, 1, 1.0, [finished(1), finished(2)])
+    Run.objects.filter(pk=run.pk).update(next_seq=3, steps=2)
+    make_collection(room)
+    return run
+
+
+def filled(room: Room, run: Run, path: str, role: str) -> str:
+    endpoint = room.ladder.ordered_rungs()[0].endpoint
+    uuid = (
+        endpoint.uuid
+        if "endpoints" in path
+        else room.ladder.uuid
+        if "ladders" in path
+        else run.uuid
+    )
+    pk = Membership.objects.get(user=room.users["vera"]).pk
+    if "tokens" in path and role in room.users:
+        pk = Token.objects.issue(room.users[role], "t")[0].pk
+    path = (
+        path.replace("<uuid:uuid>", str(uuid))
+        .replace("<uuidstr:uuid>", str(uuid))
+        .replace("<int:pk>", str(pk))
+    )
+    return "/" + path.replace("<int:position>", "0")
+
+
+def ask(room: Room, run: Run, path: str, row: Row, role: str) -> Any:
+    client = Client() if role == "anonymous" or row.kind.startswith("api") else room.client(role)
+    extra: dict[str, Any] = {}
+    url = filled(room, run, path, role)
+    if row.kind.startswith("api"):
+        extra = room.bearer(role) if role != "anonymous" else {}
+        url += "?collection=docs" if path.endswith("/tasks") else ""
+        text = json.dumps(row.body).replace("LADDER", str(room.ladder.uuid))
+        if row.method == "POST":
+            return client.post(url, text, content_type="application/json", **extra)
+    if row.body is None:
+        return client.generic(row.method, url, **extra)
+    ladder = str(room.ladder.uuid)
+    return client.post(
+        url, {key: value.replace("LADDER", ladder) for key, value in row.body.items()}
+    )
+
+
+CASES = list(PAGES.items()) + [
+    (path, row) for path, rows in API.items() for row in rows
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    ("path", "row"), CASES, ids=[f"{r.method}-{p or 'root'}" for p, r in CASES]
+)
+def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role: str) -> None:
+    before = state()
+    answer = ask(room, run, path, row, role)
+    status = answer.status_code
+    if not allowed(row.kind, role):
+        assert state() == before, "it was refused but it did something"
+    if role == "anonymous" and row.kind != "open":
+        signed_out = status == 401 or (status == 302 and "/login/" in answer.headers["Location"])
+        assert signed_out, f"anonymous got {status}"
+    elif allowed(row.kind, role):
+        assert status < 400 or status in (405, 422, 503) or _only_needs_input(path, status), status
+    elif role == "charlie" and path == "api/v1/runs":
+        assert status == 422  # the ladder is not his to see
+    elif role == "charlie" and "new/" not in path and "add/" not in path:
+        assert status == 404, f"a stranger got {status}"
+    else:
+        assert status in (403, 404) or role == "charlie", f"{role} got {status}"
+
+
+def state() -> list[Any]:
+    """Everything that somebody without the right to must not change."""
+    models = (Run, Membership, Endpoint, Ladder, Rung)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def _only_needs_input(path: str, status: int) -> bool:
+    """These were asked without a form's fields; that they looked at them means they let in."""
+    return status in (400, 404) and path in ("teams/switch/", "api/v1/tasks")
+
+
+@pytest.mark.parametrize("path", [p for p, row in PAGES.items() if row.method == "POST"])
+def test_an_unsafe_route_needs_a_csrf_token(room: Room, run: Run, path: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(room.users["alice"], backend="django.contrib.auth.backends.ModelBackend")
+    assert client.post(filled(room, run, path, "alice")).status_code == 403
+
+
+@pytest.mark.parametrize("path", [p for p, row in PAGES.items() if row.method == "POST"])
+def test_a_get_changes_nothing(room: Room, run: Run, path: str) -> None:
+    assert room.client("alice").get(filled(room, run, path, "alice")).status_code == 405
+
+
+@pytest.mark.parametrize("path", sorted(set(PAGES) - {"readyz"}))
+def test_every_answer_carries_the_security_headers(room: Room, run: Run, path: str) -> None:
+    headers = room.client("alice").get(filled(room, run, path, "alice")).headers
+    policy = [part.strip() for part in headers["Content-Security-Policy"].split(";")]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "Cache-Control" in headers
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_no_view_is_exempt_from_csrf_but_the_tokens() -> None:
+    exempt = [
+        path
+        for path, callback in _callbacks()
+        if getattr(callback, "csrf_exempt", False) and not path.startswith("api/v1/")
+    ]
+    assert exempt == []
+
+
+def _callbacks(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _callbacks(pattern.url_patterns, path)
+        else:
+            yield path, pattern.callback
+
+
+def test_pages_are_for_the_signed_in_by_default() -> None:
+    assert "django.contrib.auth.middleware.LoginRequiredMiddleware" in django_settings.MIDDLEWARE
+    opened = {
+        path
+        for path, callback in _callbacks()
+        if not getattr(callback, "login_required", True) and not path.startswith("api/v1/")
+    }
+    assert opened == {"healthz", "readyz", "login/"}
