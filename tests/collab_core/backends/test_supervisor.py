@@ -141,9 +141,11 @@ async def test_a_key_is_asked_for_and_sent(file: MakeFile, tmp_path: Path) -> No
         await made.says("small: ready")
 
 
-def test_sigterm_ends_everything(file: MakeFile, tmp_path: Path) -> None:
-    checked = file("ok")
-    (tmp_path / "file.json").write_text(checked.model_dump_json())
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_however_serve_tiers_ends(
+    file: MakeFile, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "file.json").write_text(file("ok").model_dump_json())
     code = (
         "import sys; from pathlib import Path; from collab_core.backends import serving, supervisor; "
         "file = serving.ServingFile.model_validate_json(Path(sys.argv[1]).read_text()); "
@@ -152,13 +154,10 @@ def test_sigterm_ends_everything(file: MakeFile, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "file.json"), str(tmp_path / "logs")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if "ready" in line:
-                break
+        assert any("ready" in line for line in process.stdout)
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        process.stdout.read()
+        process.send_signal(number)
+        assert process.wait(20) == (-9 if number == signal.SIGKILL else 0)
     until = time.monotonic() + 5
     while not all(gone(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.05)

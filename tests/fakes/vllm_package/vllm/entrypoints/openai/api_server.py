@@ -1,6 +1,6 @@
 """Stands in for vLLM's server process: same command line, same habits, no model.
 
-It has a child like vLLM's engine, which outlives it unless its whole group is ended. ``FAKE_VLLM``
+It has a child like vLLM's engine: SIGTERM ends both, but killed with -9 it leaves the child behind. ``FAKE_VLLM``
 chooses what it does: ``ok``, ``crash`` (exit 3 at once), ``dead`` (listens, every completion fails).
 """
 
@@ -37,6 +37,8 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with ModelServer(answer, port=options.port):
         await stop.wait()
+    engine.kill()
+    engine.wait()
 
 
 asyncio.run(main())
