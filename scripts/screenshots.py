@@ -34,6 +34,8 @@ TASK = "hard-0051"
 """With seed 7 the small tier gets stuck three times on this one, so there is something to see."""
 SEED = 7
 STRATEGIES = ("agentcollab", "agentcollab-static", "small", "large")
+LIVE_STEPS = 8
+"""Enough to see two switches, well before the end."""
 START_S = 120.0
 RACE_S = 180.0
 DRAWN_MS = 60_000
@@ -176,15 +178,23 @@ def _context(browser: Browser, theme: str, width: int, state: Path | None) -> Br
     return context
 
 
-def _take(page: Page, url: str, target: Path, *, whole: bool) -> None:
+def _open(page: Page, url: str) -> None:
     response = page.goto(url)
     if response is None or not response.ok:
         raise Broken(f"{url} answers {response.status if response else 'nothing'}")
     for plot in page.locator(".plot:visible").all():
         plot.locator(".main-svg").first.wait_for(state="attached", timeout=DRAWN_MS)
     page.wait_for_timeout(SETTLE_MS)
+
+
+def _save(page: Page, target: Path, *, whole: bool) -> None:
     page.screenshot(path=target, full_page=whole)
     sys.stdout.write(f"{target.name}  {target.stat().st_size // 1000} kB\n")
+
+
+def _take(page: Page, url: str, target: Path, *, whole: bool) -> None:
+    _open(page, url)
+    _save(page, target, whole=whole)
 
 
 def _pages(paths: list[str]) -> dict[str, str]:
@@ -210,13 +220,7 @@ def take_all(browser: Browser, product: Product, folder: Path) -> None:
         sign_in(page, product)
         paths = submit_race(page, product)
         context.storage_state(path=state)
-        _wait(lambda: _steps(page, product, paths[0]) >= 6, "the first six steps", RACE_S)
-        for theme in THEMES:
-            with _context(browser, theme, 1440, state) as live:
-                target = folder / f"live-{theme}-1440.png"
-                _take(live.new_page(), product.url + paths[0], target, whole=False)
-        if _status(page, product, paths[0]) != "running":
-            raise Broken("the run ended before its live pictures were taken: raise --time-scale")
+        take_live(browser, product, paths[0], folder, state)
         wait_until_ended(page, product, paths)
     try:
         for theme in THEMES:
@@ -230,6 +234,28 @@ def take_all(browser: Browser, product: Product, folder: Path) -> None:
                         _take(page, product.url + path, target, whole=whole)
     finally:
         state.unlink(missing_ok=True)
+
+
+def take_live(browser: Browser, product: Product, path: str, folder: Path, state: Path) -> None:
+    """Write the live page of a run at work, in both themes.
+
+    Raises:
+        Broken: the run ended first.
+    """
+    with contextlib.ExitStack() as stack:
+        pages = {
+            theme: stack.enter_context(_context(browser, theme, 1440, state)).new_page()
+            for theme in THEMES
+        }
+        # all of them are open before the moment comes: loading takes long on a busy machine
+        for page in pages.values():
+            _open(page, product.url + path)
+        page = pages[THEMES[0]]
+        _wait(lambda: _steps(page, product, path) >= LIVE_STEPS, "the first steps", RACE_S)
+        for theme, page in pages.items():
+            _save(page, folder / f"live-{theme}-1440.png", whole=False)
+        if _status(page, product, path) != "running":
+            raise Broken("the run ended before its live pictures were taken: raise --time-scale")
 
 
 def _steps(page: Page, product: Product, path: str) -> int:
