@@ -1,4 +1,8 @@
-"""Replies as real servers send them, byte for byte (shapes recorded from vLLM 0.32 and others)."""
+"""Replies in the shapes that real servers send.
+
+``VLLM`` is recorded from vLLM 0.32 with a tiny random model (one token chunk left out); the others are written by
+hand after vLLM's and other servers' shapes, to hold what a random model does not say.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,16 @@ USAGE_THEN_EOF = (
     b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n'
 )
 
+VLLM = (
+    b'data: {"id":"chatcmpl-a25f254ab93cdb5d","object":"chat.completion.chunk","created":1795246838,"model":"small","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null}\n\n'
+    b'data: {"id":"chatcmpl-a25f254ab93cdb5d","object":"chat.completion.chunk","created":1795246838,"model":"small","choices":[{"index":0,"delta":{"content":"cursive"},"logprobs":{"content":[{"token":"cursive","logprob":-8.702649116516113,"bytes":[99,117,114,115,105,118,101],"top_logprobs":[{"token":"cursive","logprob":-8.702649116516113,"bytes":[99,117,114,115,105,118,101]},{"token":"Zip","logprob":-7.502335548400879,"bytes":[90,105,112]}]}]},"finish_reason":null,"token_ids":null}]}\n\n'
+    b'data: {"id":"chatcmpl-a25f254ab93cdb5d","object":"chat.completion.chunk","created":1795246838,"model":"small","choices":[{"index":0,"delta":{"content":"latform"},"logprobs":{"content":[{"token":"latform","logprob":-8.382986068725586,"bytes":[108,97,116,102,111,114,109],"top_logprobs":[{"token":"latform","logprob":-8.382986068725586,"bytes":[108,97,116,102,111,114,109]},{"token":"(_","logprob":-7.475263595581055,"bytes":[40,95]}]}]},"finish_reason":"length","stop_reason":null,"token_ids":null}]}\n\n'
+    b'data: {"id":"chatcmpl-a25f254ab93cdb5d","object":"chat.completion.chunk","created":1795246838,"model":"small","choices":[],"usage":{"prompt_tokens":8,"total_tokens":11,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":0,"created_cache_tokens":0}},"system_fingerprint":"vllm-0.32.0-c60c49d3","metrics":{"time_to_first_token_ms":5.614327999865054,"generation_time_ms":4.977116999953068,"queue_time_ms":0.022754000156055554,"mean_itl_ms":2.488558499976534,"tokens_per_second":283.24747001485787}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
 RECORDED = {
+    "vllm": VLLM,
     "plain": PLAIN,
     "tool_call": TOOL_CALL,
     "reasoning": REASONING,
