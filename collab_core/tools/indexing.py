@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -50,10 +51,9 @@ def index_folder(
     """
     root = _checked_folder(source)
     report = IndexReport()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         _write(root, partial, report, max_file_bytes)
         if not report.indexed:
             raise InvalidInput(
@@ -62,8 +62,15 @@ def index_folder(
                 hint=f"Put files ending in {', '.join(sorted(SUFFIXES))} there and index it again.",
             )
         partial.replace(target)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise InvalidInput(
+            f"The collection cannot be written to {target}: {error}.",
+            field="target",
+            hint="Name a file in a folder that you may write to, with room for a copy of the text.",
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
     return report
 
 
@@ -99,7 +106,8 @@ def _files(root: Path, report: IndexReport) -> Iterator[Path]:
             path = Path(folder, name)
             if path.suffix.lower() not in SUFFIXES:
                 continue
-            if path.resolve().is_relative_to(root):
+            # a named pipe would block for ever when it is opened
+            if path.resolve().is_relative_to(root) and path.is_file():
                 yield path
             else:
                 report.refused.append(path.relative_to(root).as_posix())

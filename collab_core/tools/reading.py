@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charset_normalizer import from_bytes
-from selectolax.lexbor import LexborHTMLParser
+from lxml import etree
 
 SUFFIXES = frozenset({".txt", ".md", ".markdown", ".html", ".htm"})
 _HTML = frozenset({".html", ".htm"})
-_DROPPED_TAGS = ["script", "style", "noscript", "template", "svg", "iframe", "object"]
-_BLOCK_TAGS = "p,div,li,tr,br,h1,h2,h3,h4,h5,h6,section,article,blockquote,pre,dt,dd,table,ul,ol"
+_HIDDEN_TAGS = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "object"})
+_BLOCK_TAGS = frozenset(
+    {
+        *("address", "article", "aside", "blockquote", "br", "caption", "dd", "div", "dl", "dt"),
+        *("fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6"),
+        *("header", "hr", "li", "main", "nav", "ol", "option", "p", "pre", "section", "table"),
+        *("td", "th", "tr", "ul"),
+    }
+)
+_FEED_CHARS = 65_536
 _BOMS = (("\ufeff".encode(), "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DETECTION_BYTES = 65_536
 _MAX_TITLE_CHARS = 200
@@ -57,6 +65,7 @@ def to_plain(path: Path, content: bytes) -> PlainDocument:
     raw = decode(content)
     if path.suffix.lower() in _HTML:
         title, text = _from_html(raw)
+        title = title or _first_line(text)
     else:
         text = raw
         title = _first_heading(text)
@@ -64,23 +73,65 @@ def to_plain(path: Path, content: bytes) -> PlainDocument:
     return PlainDocument(title=_one_line(title)[:_MAX_TITLE_CHARS] or path.stem, text=text)
 
 
+class _TextTarget:
+    """Receives the parser's events and keeps text only: a tree of a hostile page can fill memory."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.title = ""
+        self._hidden = 0
+        self._in_title = False
+
+    def start(self, tag: str, _attributes: object) -> None:
+        if tag in _HIDDEN_TAGS:
+            self._hidden += 1
+        elif tag == "title":
+            self._in_title = True
+        elif tag in _BLOCK_TAGS:
+            self.pieces.append("\n")
+
+    def end(self, tag: str) -> None:
+        if tag in _HIDDEN_TAGS:
+            self._hidden = max(0, self._hidden - 1)
+        elif tag == "title":
+            self._in_title = False
+        elif tag in _BLOCK_TAGS:
+            self.pieces.append("\n")
+
+    def data(self, text: str) -> None:
+        if self._hidden:
+            return
+        if self._in_title:
+            self.title = (self.title + text)[:_MAX_TITLE_CHARS]
+        else:
+            self.pieces.append(text)
+
+    def comment(self, text: str) -> None:
+        """Leave comments out."""
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
 def _from_html(raw: str) -> tuple[str, str]:
-    tree = LexborHTMLParser(raw)
-    title_node = tree.css_first("title") or tree.css_first("h1")
-    title = title_node.text() if title_node else ""
-    tree.strip_tags(_DROPPED_TAGS)
-    for node in tree.css(_BLOCK_TAGS):
-        node.insert_before("\n")
-        node.insert_after("\n")
-    return title, tree.body.text() if tree.body else ""
+    target = _TextTarget()
+    parser = etree.HTMLParser(target=target, huge_tree=True, no_network=True)
+    for start in range(0, len(raw), _FEED_CHARS):
+        parser.feed(raw[start : start + _FEED_CHARS])
+    parser.close()
+    return target.title, "".join(target.pieces)
 
 
 def _first_heading(text: str) -> str:
-    lines = [line.strip() for line in text[:4_000].splitlines() if line.strip()]
-    for line in lines:
-        if re.match(r"#{1,6}\s+\S", line):
-            return line.lstrip("#").strip(" #")
-    return lines[0] if lines and len(lines[0]) <= 120 else ""
+    for line in text[:4_000].splitlines():
+        if re.match(r"#{1,6}\s+\S", line.strip()):
+            return line.strip(" #\t")
+    return _first_line(text)
+
+
+def _first_line(text: str) -> str:
+    line = next((line.strip() for line in text[:4_000].splitlines() if line.strip()), "")
+    return line if len(line) <= 120 else ""
 
 
 def _without_title_line(text: str, title: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_core.errors import InvalidInput
-from collab_core.tools.collections import Collection, match_expression
+from collab_core.tools.collections import Collection, match_expression, query_words
 from collab_core.tools.indexing import index_folder
 
 TEXTS = {
@@ -66,7 +66,7 @@ async def test_query_syntax_is_only_words(collection: Collection, query: str) ->
 def test_no_text_breaks_the_query_language(query: str) -> None:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE VIRTUAL TABLE t USING fts5(x, tokenize='porter unicode61')")
-    expression = match_expression(query)
+    expression = match_expression(query_words(query))
     if expression:
         database.execute("SELECT * FROM t WHERE t MATCH ?", (expression,)).fetchall()
     database.close()
@@ -111,3 +111,11 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
 def test_the_collection_cannot_be_written(collection: Collection) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         collection._connection.execute("DELETE FROM documents")
+
+
+def test_common_words_neither_rank_nor_get_lost(tmp_path: Path) -> None:
+    texts = {f"{n}.txt": f"Page {n}\n\nthe end of the story" for n in range(1_100)}
+    texts["x.txt"] = "Page x\n\nzeppelin"
+    collection = make_collection(tmp_path, texts)
+    assert [hit.title for hit in collection.search_now("the end of the zeppelin")] == ["Page x"]
+    assert len(collection.search_now("the end")) == 8

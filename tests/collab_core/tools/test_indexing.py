@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,11 @@ def test_links_out_of_the_folder_are_refused(source: Path, tmp_path: Path) -> No
     secret.write_text("password", encoding="utf-8")
     (source / "link.txt").symlink_to(secret)
     (source / "up").symlink_to(tmp_path)
+    os.mkfifo(source / "pipe.txt")
     (source / "dead.txt").symlink_to(source / "gone.txt")
     report = index_folder(source, tmp_path / "a.db")
     assert report.indexed == 1
-    assert report.refused == ["dead.txt", "link.txt"]
+    assert report.refused == ["dead.txt", "link.txt", "pipe.txt"]
     assert titles(tmp_path / "a.db", "password") == []
 
 
@@ -101,8 +103,20 @@ def test_strange_file_names(source: Path, tmp_path: Path) -> None:
 
 
 def test_deep_hostile_html_does_not_break(source: Path, tmp_path: Path) -> None:
-    (source / "deep.html").write_text("<div>" * 20_000 + "needle", encoding="utf-8")
+    (source / "deep.html").write_text("<div>" * 200_000 + "needle", encoding="utf-8")
+    bomb = "".join(f"<b id={n}>" for n in range(500)) + "<p>" * 100_000 + "needle"
+    (source / "bomb.html").write_text(bomb, encoding="utf-8")
     (source / "cut.html").write_text("<p>thread<script>var x = '", encoding="utf-8")
     index_folder(source, tmp_path / "a.db")
-    assert len(titles(tmp_path / "a.db", "needle")) == 1
+    assert len(titles(tmp_path / "a.db", "needle")) == 2
     assert len(titles(tmp_path / "a.db", "thread")) == 1
+
+
+@pytest.mark.parametrize("target", ["file/c.db", "folder"])
+def test_a_place_that_cannot_be_written(source: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InvalidInput) as caught:
+        index_folder(source, tmp_path / target)
+    assert caught.value.field == "target"
+    assert not list(tmp_path.glob("*.partial"))
