@@ -2,7 +2,7 @@
 import { drawAligned } from "./aligned.js";
 import { fill, h, icon, readJson, setText, svg } from "./dom.js";
 import { LETTERS, metrics, overlayFigure, ribbonSpans } from "./figures-compare.js";
-import { count, percent, plural, seconds, times, usd, verdict } from "./format.js";
+import { count, csvCell, percent, plural, seconds, shortCount, times, usd, verdict } from "./format.js";
 import { tierKey } from "./legend.js";
 import { follow } from "./live.js";
 import { capital, finished, isStall, tierLook } from "./model.js";
@@ -47,7 +47,7 @@ const COLUMNS = [
   { name: "Switching", of: (m) => m.switchingRatio, show: (m) => [percent(m.switchingRatio)] },
   { name: "Top-tier steps", of: (m) => m.topStepShare, show: (m) => [percent(m.topStepShare)] },
   { name: "Top-tier tokens", best: "low", of: (m) => m.topTokenShare, show: (m) => [percent(m.topTokenShare), h("progress", { class: "meter meter-large", max: 1, value: m.topTokenShare || 0, "aria-label": "Share of output tokens from the top tier" })], bar: true },
-  { name: "Tokens", best: "low", of: (m) => m.input + m.output, show: (m) => [count(m.input + m.output)] },
+  { name: "Tokens", best: "low", of: (m) => m.input + m.output, show: (m) => [shortCount(m.input + m.output)] },
   { name: "Cost", best: "low", of: (m) => m.cost, show: (m) => [usd(m.cost)] },
   { name: "No progress", of: (m) => m.stalls, show: (m) => [String(m.stalls)] },
   { name: "False progress, least", title: "Judged progress although the call failed or repeated an earlier one word for word", of: (m) => m.doubtful, show: (m) => [String(m.doubtful)] },
@@ -171,13 +171,6 @@ function drawAll() {
   setText($("baseline-letter"), LETTERS[baseline]);
   $("compare").dataset.loaded = String(models().filter(Boolean).length);
   $("overlay").setAttribute("aria-label", runs.map((run, index) => `${LETTERS[index]}: ${run.title}, ${models()[index] ? seconds(metrics(models()[index], null).latency) : "loading"}`).join("; "));
-}
-
-/** Text cells that a spreadsheet would run get an apostrophe in front. */
-export function csvCell(value) {
-  const text = value === null || value === undefined ? "" : String(value);
-  const safe = typeof value === "string" && /^[\s]*[=+\-@\t\r＝＋－＠]/u.test(text) ? `'${text}` : text;
-  return `"${safe.replaceAll("\"", "\"\"")}"`;
 }
 
 function saveCsv() {

@@ -1,11 +1,13 @@
 // Numbers and words for people. Pure; units always with the number.
 
-/** Seconds: 7.2 s, 93 s, 12 min 4 s. */
+/** Seconds: 7.20 s, 93.1 s, 120 s, 12 min 4 s, 2 h 13 min; the same words as ui.py. */
 export function seconds(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "n/a";
   if (value < 100) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
   if (value < 600) return `${Math.round(value)} s`;
-  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  const whole = Math.round(value);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
 /** US dollars, with as many digits as small prices need. */
@@ -19,6 +21,19 @@ export function usd(value) {
 /** Counts with a thin grouping: 12 345. */
 export function count(value) {
   return value === null || value === undefined ? "n/a" : Math.round(value).toLocaleString("en-US");
+}
+
+/** Large counts in short: 950, 15.3k, 505.1M. */
+export function shortCount(value) {
+  if (value < 10_000) return count(value);
+  return value < 1e6 ? `${(value / 1e3).toFixed(1)}k` : `${(value / 1e6).toFixed(1)}M`;
+}
+
+/** Text cells that a spreadsheet would run get an apostrophe in front; everything is quoted. */
+export function csvCell(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  const risky = typeof value === "string" && /^\s*[=+\-@\t\r＝＋－＠]/u.test(text);
+  return `"${(risky ? `'${text}` : text).replaceAll("\"", "\"\"")}"`;
 }
 
 /** A share in 0..1 as whole per cent. */

@@ -1,7 +1,7 @@
 // The live run page: one feed, and everything on the page follows its model.
 import { fill, h, icon, setText, toast, typing } from "./dom.js";
 import { describe, runFigure } from "./figures.js";
-import { count, percent, plural, seconds, usd } from "./format.js";
+import { percent, plural, seconds, shortCount, usd } from "./format.js";
 import { runLegend } from "./legend.js";
 import { follow } from "./live.js";
 import { capital, finished, tierLook, totals } from "./model.js";
@@ -101,7 +101,7 @@ function drawFigures(model) {
   show("switches", String(sums.switches), "", sums.switchingRatio === null ? "" : `${percent(sums.switchingRatio)} of steps`);
   show("top", sums.topTokenShare === null ? "n/a" : String(Math.round(sums.topTokenShare * 100)), sums.topTokenShare === null ? "" : "%");
   /** @type {any} */ ($("kpi-top-meter")).value = sums.topTokenShare || 0;
-  show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${count(sums.input + sums.output)} tokens` : "");
+  show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${shortCount(sums.input + sums.output)} tokens` : "");
   setText($("stall-count"), String(sums.stalls));
   drawSideEntry(model, `${sums.steps}/${limit}`);
 }
@@ -116,10 +116,9 @@ function drawSideEntry(model, words) {
 
 function drawElapsed(model, sums = totals(model)) {
   const running = model.current && !model.terminal ? (performance.now() - stepArrived) / 1000 : 0;
-  const [value, ...unit] = seconds(sums.latency + running).split(" ");
-  const minutes = unit[0] === "min";
-  setText($("kpi-elapsed"), minutes ? `${value} min ${unit[1]}` : value);
-  setText($("kpi-elapsed-unit"), " s");
+  const [value, unit, ...rest] = seconds(sums.latency + running).split(" ");
+  setText($("kpi-elapsed"), value);
+  setText($("kpi-elapsed-unit"), ` ${[unit, ...rest].join(" ")}`);
   setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.steps)} per step` : "");
   const meta = document.querySelector("[data-live-meta]");
   if (meta && running) setText(meta, seconds(running));
