@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charset_normalizer import from_bytes
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 SUFFIXES = frozenset({".txt", ".md", ".markdown", ".html", ".htm"})
 _HTML = frozenset({".html", ".htm"})
