@@ -1,6 +1,6 @@
 // Long runs: every mark of a tier is one path shape. As traces, each stair, bar and span between two
 // gaps would be a DOM node of its own: tens of thousands for a run of 5,000 steps.
-import { allSpans, laneOf } from "./figures.js";
+import { allSpans, laneOf } from "./lanes.js";
 import { isStall, tierLook } from "./model.js";
 
 const LANE = 0.3;

@@ -1,7 +1,10 @@
 // Builds plotly figures from the run model and the theme's tokens. Pure: the same input, the same figure.
 import { denseShapes, laneTrace } from "./figures-dense.js";
-import { capital, finished, isStall, spans, tierLook, totals } from "./model.js";
+import { allSpans, laneNames, laneOf, plain } from "./lanes.js";
+import { capital, finished, isStall, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
+
+export { plain };
 
 /** One constant, never another object: a changed config makes plotly rebuild everything. */
 export const CONFIG = Object.freeze({
@@ -16,11 +19,6 @@ const DOMAINS = { y: [0.52, 0.955], y2: [0.285, 0.44], y3: [0, 0.195] };
 /** The colours of a tier in this theme. */
 export function tierColour(theme, tier, tiers) {
   return theme[tierLook(tier, tiers).key];
-}
-
-/** Escapes what plotly would read as markup in a label: it knows <b>, <i>, <br> and a few more. */
-export function plain(text) {
-  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 /**
@@ -144,35 +142,6 @@ function speed(shared) {
 /** The pattern that says "large" without colour; middle tiers lean the other way. */
 export function hatch(theme, look) {
   return { shape: look.key === "large" ? "/" : "\\", fillmode: "overlay", fgcolor: theme.surface, fgopacity: 0.45, size: 6, solidity: 0.22 };
-}
-
-/** The lanes of the timeline, bottom first: tier 0, then a lane a level (or a tier without levels). */
-export function laneNames(model) {
-  const lanes = [plain(capital(model.names[0]))];
-  const seen = new Map();
-  for (const span of allSpans(model)) {
-    const name = laneOf(model, span);
-    if (name !== lanes[0]) seen.set(name, span.tier * 1000 + span.level);
-  }
-  return lanes.concat([...seen.entries()].sort((a, b) => a[1] - b[1]).map(([name]) => name));
-}
-
-export function laneOf(model, span) {
-  const tier = plain(capital(model.names[span.tier]));
-  if (span.tier === 0 || span.level === 0) return tier;
-  return model.names.length > 2 ? `${tier} ${span.level}` : `Level ${span.level}`;
-}
-
-/** Finished spans, the running step counted in. */
-export function allSpans(model) {
-  const list = spans(model);
-  const now = model.current?.started;
-  if (!now) return list;
-  const last = list[list.length - 1];
-  const goesOn = last && last.tier === now.tier && last.level === now.level && now.step === last.to + 1
-    && !(now.budget !== null && now.budget_left === now.budget);
-  if (goesOn) return [...list.slice(0, -1), { ...last, to: now.step, left: now.budget_left }];
-  return [...list, { tier: now.tier, level: now.level, from: now.step, to: now.step, budget: now.budget, left: now.budget_left }];
 }
 
 function timeline(shared) {
