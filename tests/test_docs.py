@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,3 +224,21 @@ def test_the_image_gets_every_folder_that_it_copies() -> None:
         copied |= set(line.split()[:-1])
     assert copied == allowed
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_images_build_step_collects_the_static_files(tmp_path: Path) -> None:
+    """A circle of imports between modules, or a missing file, breaks hashing: and so the image."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "DATA_DIR": str(tmp_path / "data"),
+        "STATIC_ROOT": str(tmp_path / "static"),
+        "TANDEM_STATIC_HASHED": "1",
+    }
+    command = [sys.executable, "manage.py", "collectstatic", "--noinput"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    manifest = json.loads((tmp_path / "static" / "staticfiles.json").read_text())["paths"]
+    run = (tmp_path / "static" / manifest["ui/js/run.js"]).read_text()
+    assert re.findall(r'from "\./model\.[0-9a-f]{12}\.js"', run)
