@@ -117,7 +117,7 @@ class EndpointForm(_EndpointModelForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        for name, value in data.items():
+        for name, value in list(data.items()):
             numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
             low = 0 if name.startswith("price_") else 0.001
             if numeric and not low <= value <= 1e7:
