@@ -258,5 +258,5 @@ def _migrate(say: Callable[[str], None]) -> None:
 
 def _forget_earlier_process() -> None:
     """The folder's lock is ours: whatever an earlier process was running or had queued is free."""
-    Run.objects.filter(status=Status.RUNNING).update(lease_until=Now())
-    Run.objects.filter(status=Status.QUEUED).update(enqueued_at=None)
+    Run.objects.alive().filter(status=Status.RUNNING).update(lease_until=Now())
+    Run.objects.alive().filter(status=Status.QUEUED).update(enqueued_at=None)

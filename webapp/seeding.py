@@ -96,9 +96,7 @@ def _account() -> Demo:
         password = secrets.token_urlsafe(9)
         user = User.objects.create_user(DEMO_USER, password=password)
         _write_private(password_file, password)
-    Membership.objects.get_or_create(
-        workspace=workspace, user=user, defaults={"role": Role.OWNER}
-    )
+    Membership.objects.get_or_create(workspace=workspace, user=user, defaults={"role": Role.OWNER})
     known = password_file.read_text().strip() if password_file.exists() else ""
     return Demo(workspace=workspace, user=user, password=known)
 

@@ -96,15 +96,19 @@ def release(run_id: int, fence: int) -> bool:
 
 def renew(owner: str) -> int:
     """Extend every lease of this worker; return how many."""
-    return Run.objects.filter(owner=owner, status=Status.RUNNING).update(
-        lease_until=Now() + timedelta(seconds=lease_s())
+    return (
+        Run.objects.alive()
+        .filter(owner=owner, status=Status.RUNNING)
+        .update(lease_until=Now() + timedelta(seconds=lease_s()))
     )
 
 
 def owned(owner: str) -> dict[int, Owned]:
     """Return the runs this worker holds, with their fences and stop requests: one query."""
-    rows = Run.objects.filter(owner=owner, status=Status.RUNNING).values_list(
-        "pk", "fence", "cancel_requested_at", "cancelled_by"
+    rows = (
+        Run.objects.alive()
+        .filter(owner=owner, status=Status.RUNNING)
+        .values_list("pk", "fence", "cancel_requested_at", "cancelled_by")
     )
     return {pk: Owned(fence, asked is not None, by) for pk, fence, asked, by in rows}
 
@@ -114,7 +118,8 @@ def waiting(*, requeue_after_s: float) -> list[tuple[int, datetime | None]]:
     stale = Now() - timedelta(seconds=requeue_after_s)
     forgotten = Q(enqueued_at=None) | Q(enqueued_at__lt=stale)
     return list(
-        Run.objects.filter(
+        Run.objects.alive()
+        .filter(
             Q(status=Status.RUNNING, lease_until__lt=Now()) | Q(status=Status.QUEUED) & forgotten
         )
         .order_by("pk")

@@ -2,8 +2,8 @@
 
 Every order has an index that also holds the filter columns (``Run.Meta.indexes``), so a page is one
 walk along an index from the cursor on. Unknown cost sorts last in both directions: those runs come as
-a second stretch. Text is matched by trigrams: by the text index while few runs match, else on the
-walk, where matches are frequent.
+a second stretch. Text is matched by trigrams: few matches are sorted by themselves, more are looked
+up on the walk, and for words that many runs have the walk itself finds a page at once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from pydantic import BaseModel, ConfigDict, Field
 
-from webapp.runs.models import Collection, Run, Status
+from webapp.runs.models import ALIVE, Collection, Run, Status
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder
 
@@ -31,7 +32,16 @@ ORDERS = {"created": "created_at", "latency": "latency_s", "cost": "cost_usd", "
 OUTCOMES = ("correct", "incorrect", "unscored")
 FEW = 1_000
 """Matches of a text up to which the text index decides alone."""
+FREQUENT = 4
+"""A text that more than one in so many runs has is matched on the walk."""
+NEWEST = 20_000
+"""Runs in which words too short for the text index are looked for."""
 MAX_TERMS = 8
+_NOT_OF_PARENT = [
+    f"parent__{column.attname}"
+    for column in Run._meta.concrete_fields  # noqa: SLF001 - Django's public model API
+    if column.attname not in ("id", "uuid", "number")
+]
 _REF = re.compile(r"(?:run-|#)(\d{1,9})\Z", re.IGNORECASE)
 
 
@@ -103,6 +113,7 @@ def list_runs(
         Run.objects.filter(workspace=workspace)
         .filter(where.condition)
         .select_related("submitted_by", "parent")
+        .defer(*_NOT_OF_PARENT)
     )
     rows = _walk(runs, order, place, PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
@@ -176,6 +187,8 @@ def _place(cursor: str | None, order: str, where: _Where) -> _Place | None:
 def _conditions(workspace: Workspace, filters: RunFilters) -> _Where:
     where = _Where(workspace)
     _choice(where, "status", filters.status, Status.values)
+    if filters.status in (Status.QUEUED, Status.RUNNING):
+        where.condition &= Q(ALIVE)
     _choice(where, "outcome", filters.outcome, OUTCOMES)
     if filters.strategy:
         where.narrow(strategy=filters.strategy)
@@ -232,25 +245,42 @@ def _text(where: _Where, text: str) -> None:
     usable = [term for term in terms if len(term) >= 3 or not term.isascii()]
     if len(usable) < len(terms):
         where.ignored("Words of one or two letters: the search")
+    if usable and all(len(term) < 3 for term in usable):
+        last = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        where.narrow(pk__gt=last - NEWEST)
+        where.notices.append(f"Such short words were looked for in the newest {NEWEST:,} runs.")
     if connection.vendor == "sqlite":
         usable = _by_text_index(where, usable)
     for term in usable:
         where.narrow(question__icontains=term)
 
 
+_MATCHES = "SELECT rowid FROM runs_run_text WHERE runs_run_text MATCH %s"
+_FREQUENT = (
+    f"SELECT count(*) >= max(1, (SELECT max(id) FROM runs_run) / {FREQUENT}) FROM ({_MATCHES}"
+    f" LIMIT (SELECT max(id) FROM runs_run) / {FREQUENT})"
+)
+
+
 def _by_text_index(where: _Where, terms: list[str]) -> list[str]:
-    """Narrow to the few runs that the text index finds; return the terms that are left to match."""
+    """Narrow to the runs that the text index finds; return the terms that are left to match."""
     indexed = [term for term in terms if len(term) >= 3]
     if not indexed:
         return terms
     phrase = " AND ".join('"' + term.replace('"', '""') + '"' for term in indexed)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT rowid FROM runs_run_text WHERE runs_run_text MATCH %s LIMIT %s",
-            [phrase, FEW + 1],
-        )
+        cursor.execute(f"{_MATCHES} LIMIT %s", [phrase, FEW + 1])
         found = [row[0] for row in cursor.fetchall()]
-    if len(found) > FEW:
+        frequent = False
+        if len(found) > FEW:
+            cursor.execute(_FREQUENT, [phrase])
+            frequent = bool(cursor.fetchone()[0])
+    if frequent:
         return terms
-    where.narrow(pk__in=found)
+    if len(found) > FEW:
+        # the sign makes SQLite walk along the order's index instead of sorting all matches
+        condition = RawSQL(f'+"runs_run"."id" IN ({_MATCHES})', [phrase], BooleanField())  # noqa: S611
+        where.condition &= Q(condition)
+    else:
+        where.narrow(pk__in=found)
     return [term for term in terms if len(term) < 3]

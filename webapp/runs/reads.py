@@ -104,7 +104,7 @@ def queue_position(run: Run) -> int | None:
     """Return 1 for the next in line; None for a run that does not wait."""
     if run.status != Status.QUEUED:
         return None
-    return 1 + Run.objects.filter(status=Status.QUEUED, pk__lt=run.pk).count()
+    return 1 + Run.objects.alive().filter(status=Status.QUEUED, pk__lt=run.pk).count()
 
 
 def run_dicts(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -112,7 +112,10 @@ def run_dicts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     waiting: list[int] = []
     if any(run.status == Status.QUEUED for run in runs):
         waiting = list(
-            Run.objects.filter(status=Status.QUEUED).order_by("pk").values_list("pk", flat=True)
+            Run.objects.alive()
+            .filter(status=Status.QUEUED)
+            .order_by("pk")
+            .values_list("pk", flat=True)
         )
     places = {pk: place for place, pk in enumerate(waiting, start=1)}
     return [_as_dict(run, places.get(run.pk)) for run in runs]

@@ -399,9 +399,7 @@ def _wake(run_id: int) -> None:
 
 def _check_quota(workspace: Workspace, more: int) -> None:
     most = settings.TANDEM["max_active_runs"]
-    active = Run.objects.filter(
-        workspace=workspace, status__in=[Status.QUEUED, Status.RUNNING]
-    ).count()
+    active = Run.objects.alive().filter(workspace=workspace).count()
     if active + more > most:
         raise QuotaReached(
             f"{active} runs of this workspace are waiting or running; at most {most} may.",

@@ -180,7 +180,5 @@ def running_now(context: RequestContext) -> dict[str, Iterable[Run]]:
     membership: Membership | None = context.get("membership")
     if membership is None:
         return {"runs": []}
-    active = Run.objects.filter(
-        workspace_id=membership.workspace_id, status__in=(Status.QUEUED, Status.RUNNING)
-    )
+    active = Run.objects.alive().filter(workspace_id=membership.workspace_id)
     return {"runs": active.order_by("-id").only("uuid", "number", "steps", "limits", "status")[:5]}
