@@ -12,6 +12,7 @@ from typing import Any
 
 from collab_core.backends.base import ModelReply, ModelRequest
 from collab_core.backends.models import served_models
+from collab_core.backends.official import official_client_error
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.backends.retry import RetryPolicy
 from collab_core.domain import Tier
@@ -47,6 +48,8 @@ class ProbeReport:
     structured_output: bool | None = None
     """The server enforces ``structured_outputs``: an old or other server ignores the field."""
     supports_priority: bool | None = None
+    official_client: bool | None = None
+    """The ``openai`` package gets a completion from it too."""
     notes: tuple[str, ...] = field(default=())
     """Why a question has no answer, one line each."""
 
@@ -66,7 +69,7 @@ async def answers(
 
 
 async def probe(tier: Tier, *, environ: Mapping[str, str] | None = None) -> ProbeReport:
-    """Look at the tier: seven small calls at most, none tried twice."""
+    """Look at the tier: eight small calls at most, none tried twice."""
     backend = OpenAICompatible(retry=_ONCE, environ=environ)
     try:
         await backend.complete(_request(tier, tokens=1))
@@ -106,6 +109,9 @@ async def _look(
     urgent = replace(tier, supports_priority=True)
     priority = await _optional(backend, _request(urgent, tokens=1, priority=1), "priority", notes)
     cached = None if again is None else again.usage.cached_tokens
+    official = await official_client_error(tier, backend.pool.get(tier).key)
+    if official:
+        notes.append(f"official client: {official}")
     return ProbeReport(
         works=True,
         first_token_s=speed.timing.first_token_s,
@@ -119,6 +125,7 @@ async def _look(
         structured_output=structured is not None and _obeys(structured.text),
         # a server without priorities refuses the field, or never sees it
         supports_priority=None if priority is None else not priority.attempts,
+        official_client=not official,
         notes=tuple(notes),
     )
 

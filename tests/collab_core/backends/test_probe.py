@@ -20,6 +20,17 @@ from tests.fakes.model_server import (
 MODELS = Reply(actions=(b'{"data":[{"id":"small-1"}]}',), content_type="application/json")
 
 
+WHOLE = Reply(
+    actions=(
+        (
+            b'{"id":"1","object":"chat.completion","created":1,"model":"small-1","choices":[{"index":0,'
+            b'"message":{"role":"assistant","content":"Hi"},"finish_reason":"length"}]}'
+        ),
+    ),
+    content_type="application/json",
+)
+
+
 def tier(server: ModelServer) -> Tier:
     return Tier(name="small", model="small-1", base_url=server.base_url)
 
@@ -28,6 +39,8 @@ def vllm_like(request: Received) -> Reply:
     if request.method == "GET":
         return MODELS
     body = request.json
+    if not body.get("stream"):
+        return WHOLE
     text = "qz7" if "structured_outputs" in body else "word"
     tokens = [delta(content=text)] if "structured_outputs" in body else [delta(content=text)] * 20
     if body.get("logprobs"):
@@ -50,6 +63,7 @@ async def test_a_server_that_can_do_all() -> None:
     assert report.gives_logprobs
     assert report.structured_output
     assert report.supports_priority
+    assert report.official_client
     assert report.first_token_s is not None
     assert report.tokens_per_s is not None
     assert 1 < report.tokens_per_s < 500 + 20
@@ -61,13 +75,15 @@ async def test_a_server_that_can_do_little() -> None:
             return error(404, "nothing here")
         if "priority" in request.json:
             return error(400, "Unrecognized request argument: priority")
-        # no usage at all, and structured_outputs ignored
+        # no usage at all, streams unasked, and structured_outputs ignored
         return Reply(actions=(sse(delta(content="x"), delta(finish="stop")),))
 
     async with ModelServer(plain) as server:
         report = await probe(tier(server))
     assert report.works
     assert report.models is None
+    assert report.official_client is False
+    assert "official client" in report.notes[-1]
     assert (report.reports_usage, report.reports_cached_tokens, report.reports_queue) == (
         False,
     ) * 3
