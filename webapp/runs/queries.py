@@ -257,7 +257,7 @@ def _text(where: _Where, text: str) -> None:
 
 _MATCHES = "SELECT rowid FROM runs_run_text WHERE runs_run_text MATCH %s"
 _FREQUENT = (
-    f"SELECT count(*) >= max(1, (SELECT max(id) FROM runs_run) / {FREQUENT}) FROM ({_MATCHES}"
+    f"SELECT count(*) >= max(1, (SELECT max(id) FROM runs_run) / {FREQUENT}) FROM ({_MATCHES}"  # noqa: S608 - constants
     f" LIMIT (SELECT max(id) FROM runs_run) / {FREQUENT})"
 )
 
