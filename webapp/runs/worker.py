@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -273,8 +273,14 @@ class Worker:
                 active.task.cancel()
 
 
-@cache
 def _tools_of(path: Path | None) -> Sequence[Tool]:
+    """Return the tools over a collection; one that was indexed again is opened again."""
+    version = path.stat().st_mtime_ns if path is not None and path.is_file() else 0
+    return _opened(path, version)
+
+
+@lru_cache(maxsize=64)
+def _opened(path: Path | None, version: int) -> Sequence[Tool]:
     return build_tools(path)
 
 
