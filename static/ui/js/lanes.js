@@ -7,6 +7,9 @@ export function plain(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
+/** Levels from here on share a lane: more lanes would leave no room for the bars. */
+const MANY = 5;
+
 /** The lanes of the timeline, bottom first: tier 0, then a lane a level (or a tier without levels). */
 export function laneNames(model) {
   const lanes = [plain(capital(model.names[0]))];
@@ -21,7 +24,8 @@ export function laneNames(model) {
 export function laneOf(model, span) {
   const tier = plain(capital(model.names[span.tier]));
   if (span.tier === 0 || span.level === 0) return tier;
-  return model.names.length > 2 ? `${tier} ${span.level}` : `Level ${span.level}`;
+  const level = span.level >= MANY ? `${MANY}+` : span.level;
+  return model.names.length > 2 ? `${tier} ${level}` : `Level ${level}`;
 }
 
 /** Finished spans, the running step counted in. */
@@ -30,8 +34,8 @@ export function allSpans(model) {
   const now = model.current?.started;
   if (!now) return list;
   const last = list[list.length - 1];
-  const goesOn = last && last.tier === now.tier && last.level === now.level && now.step === last.to + 1
+  const goesOn = last && last.tier === now.tier && now.step === last.to + 1
     && !(now.budget !== null && now.budget_left === now.budget);
   if (goesOn) return [...list.slice(0, -1), { ...last, to: now.step, left: now.budget_left }];
-  return [...list, { tier: now.tier, level: now.level, from: now.step, to: now.step, budget: now.budget, left: now.budget_left }];
+  return [...list, { tier: now.tier, level: now.tier > 0 ? now.level : 0, from: now.step, to: now.step, budget: now.budget, left: now.budget_left }];
 }

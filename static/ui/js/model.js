@@ -167,12 +167,20 @@ function codePoints(text) {
   return n;
 }
 
+/** The verdict block is shown as a chip when the step ends; half of it in the text would only confuse. */
+function withoutBlock(text) {
+  const start = text.indexOf("<progress");
+  if (start < 0) return text;
+  const end = text.indexOf("</progress>", start);
+  return text.slice(0, start).trimEnd() + (end < 0 ? "" : text.slice(end + "</progress>".length));
+}
+
 /** What the running step has said so far. */
 export function liveText(model, kind = "text") {
   if (!model.current) return "";
   return [...model.current.live.values()].map((live) => {
     const part = live.parts[kind];
-    return part ? (part.from > 0 ? "… " : "") + part.text : "";
+    return part ? (part.from > 0 ? "… " : "") + withoutBlock(part.text) : "";
   }).filter(Boolean).join("\n");
 }
 
@@ -228,14 +236,17 @@ export function isStall(step) {
   return step.check === "parsed" && step.indicator === 0;
 }
 
-/** Neighbouring steps of one tier and level: the spans of the timeline and the escalated bands. */
+/**
+ * Neighbouring steps of one tier and one budget: the spans of the timeline and the escalated bands.
+ * A span's level is that of its first step, at which it was granted.
+ */
 export function spans(model) {
   const all = [];
   let open = null;
   for (const step of finished(model)) {
-    const fresh = !open || open.tier !== step.tier || open.level !== step.level || startsBudget(open, step) || step.step !== open.to + 1;
+    const fresh = !open || open.tier !== step.tier || startsBudget(open, step) || step.step !== open.to + 1;
     if (fresh) {
-      open = { tier: step.tier, level: step.level, from: step.step, to: step.step, budget: step.budget, left: step.budget_left };
+      open = { tier: step.tier, level: step.tier > 0 ? step.level : 0, from: step.step, to: step.step, budget: step.budget, left: step.budget_left };
       all.push(open);
     } else {
       open.to = step.step;

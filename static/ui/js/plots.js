@@ -56,7 +56,7 @@ export function plot(element, build) {
     last = performance.now();
     const { data, layout } = build(readTheme());
     window.Plotly.react(element, data, layout, CONFIG);
-    element.dataset.points = String(data.reduce((n, trace) => n + (trace.customdata?.length || 0), 0));
+    element.dataset.points = String(data.reduce((n, trace) => n + (trace.type === "scatter" && trace.customdata ? trace.x.length : 0), 0));
     if (!drawn) { drawn = true; performance.mark("plot-shown"); element.dispatchEvent(new CustomEvent("plotready")); }
   }
   function update() {

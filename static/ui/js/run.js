@@ -110,7 +110,7 @@ function drawFigures(model) {
 function drawSideEntry(model, words) {
   const entry = document.querySelector(`[data-running="${model.run.uuid}"]`);
   if (!entry) return;
-  if (model.terminal) entry.remove();
+  if (model.terminal) (entry.parentElement.querySelectorAll("[data-running]").length > 1 ? entry : entry.parentElement).remove();
   else setText(entry.querySelector(".count"), model.run.status === "queued" ? "queued" : words);
 }
 

@@ -143,7 +143,7 @@ function pendingCall(bodies) {
   return call ? `${call.name} ${call.arguments}`.slice(0, 300) : "";
 }
 
-/** Put the streaming text into a running card: two text nodes and a caret, nothing rebuilt. */
+/** Put the streaming text into a running card: one text node (the caret is CSS), nothing rebuilt. */
 export function updateLive(model, node) {
   const target = node.querySelector("[data-live]");
   const row = node.querySelector("[data-live-line]");
@@ -152,8 +152,8 @@ export function updateLive(model, node) {
   const waiting = !said && !(model.bodies.get(model.current?.started.step)?.replies.length);
   row.hidden = !said && !waiting;
   const text = said || "Waiting for the first token";
-  if (target.firstChild?.nodeType === Node.TEXT_NODE) target.firstChild.nodeValue = text;
-  else target.append(text, h("span", { class: "caret", "aria-hidden": "true" }));
+  if (target.firstChild) target.firstChild.nodeValue = text;
+  else target.append(text);
 }
 
 /** A full-width row that says why the tier changed. */
@@ -162,8 +162,7 @@ export function switchRow(model, event) {
   const look = tierLook(event.to_tier, model.names.length);
   const to = capital(event.to_name);
   const title = up ? `Escalated to ${to}${event.level ? `, level ${event.level}` : ""}` : `Back to ${to}`;
-  const budget = up && event.budget !== null ? ` Budget ${event.budget} ${event.budget === 1 ? "step" : "steps"}.` : "";
   return h("div", { class: "switch-row" },
     h("span", { class: `switch-icon bg-${look.key}` }, icon(up ? "arrow-up" : "arrow-down")),
-    h("div", {}, h("div", { class: "strong" }, title), h("div", { class: "small-text soft" }, (event.why || capital(event.reason.replaceAll("_", " "))) + (event.why?.includes("udget") ? "" : budget))));
+    h("div", {}, h("div", { class: "strong" }, title), h("div", { class: "small-text soft" }, event.why || capital(event.reason.replaceAll("_", " ")))));
 }

@@ -25,9 +25,7 @@ export class Trajectory {
     this.heights = new Map();
     this.nodes = new Map();
     this.open = new Set();
-    this.before = h("li", { class: "spacer", "aria-hidden": "true" });
-    this.after = h("li", { class: "spacer", "aria-hidden": "true" });
-    list.replaceChildren(this.before, this.after);
+    list.replaceChildren();
     this.frame = 0;
     this.fetching = null;
     this.fetchTimer = 0;
@@ -120,7 +118,7 @@ export class Trajectory {
     if (!this.model || this.list.offsetParent === null) return;
     const anchor = this.following && this.newestFirst ? null : this.anchor();
     let range = [0, 0];
-    for (let pass = 0; pass < 3; pass += 1) {
+    for (let pass = 0; pass < 4; pass += 1) {
       this.measureTops();
       range = this.range();
       this.mount(range);
@@ -154,17 +152,20 @@ export class Trajectory {
 
   mount([first, last]) {
     const wanted = new Set();
-    let place = this.before;
+    let place = null;
     for (let i = first; i < last; i += 1) {
       const item = this.items[i];
       wanted.add(item.key);
       const node = this.node(item, i);
-      if (place.nextSibling !== node) this.list.insertBefore(node, place.nextSibling);
+      const next = place ? place.nextSibling : this.list.firstChild;
+      if (next !== node) this.list.insertBefore(node, next);
+      // a transform moves a card without a layout shift: nothing else on the page is laid out anew
+      const move = `translateY(${this.tops[i]}px)`;
+      if (node.style.transform !== move) node.style.transform = move;
       place = node;
     }
     for (const [key, node] of this.nodes) if (!wanted.has(key)) { node.remove(); this.nodes.delete(key); }
-    this.before.style.height = `${this.tops[first]}px`;
-    this.after.style.height = `${this.tops[this.items.length] - this.tops[last]}px`;
+    this.list.style.height = `${this.tops[this.items.length]}px`;
   }
 
   node(item, index) {
@@ -214,7 +215,7 @@ export class Trajectory {
       this.liveTimer = 0;
       const step = this.model?.current?.started.step;
       const node = step && this.nodes.get(`step-${step}`);
-      if (node?.dataset.kind === "running") { updateLive(this.model, node); this.schedule(); }
+      if (node?.dataset.kind === "running") { updateLive(this.model, node); this.layout(); }
     }, LIVE_MS);
   }
 
