@@ -107,7 +107,6 @@ TANDEM: dict[str, Any] = {
     "max_active_runs": env_int("TANDEM_MAX_ACTIVE_RUNS", 200, low=1, high=1_000_000),
     "recheck_s": env_number("TANDEM_RECHECK_S", 3, low=0.2, high=60),
     "simulator_time_scale": env_number("TANDEM_TIME_SCALE", 1.0, low=0.001, high=100),
-    "seed_demo": env_bool("TANDEM_SEED_DEMO", default=True),
 }
 
 # --- Django -------------------------------------------------------------------------------------
