@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--time-scale", type=float, default=0.02)
+    parser.add_argument("--time-scale", type=float, default=0.05)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     write_world(generate(), folder)
