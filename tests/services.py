@@ -32,7 +32,7 @@ def binary(name: str, package: str) -> str:
     versions = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)
     if found is None and not versions:
         raise RuntimeError(f"{name} is missing: apt-get install -y {package} (or run: make test)")
-    return os.path.realpath(versions[0] if versions else str(found))
+    return versions[0] if versions else str(found)
 
 
 def wait_for(ready: Callable[[], bool], what: str, deadline_s: float = START_S) -> None:

@@ -59,9 +59,16 @@ def read_history(run_id: int) -> list[Recorded]:
     return [Recorded(seq=seq, at=at, event=decode_body(body)) for seq, at, body in rows]
 
 
+def _expired() -> Q:
+    """A lease that is over, or so long that the database's clock must have jumped back."""
+    absurd = Now() + timedelta(seconds=4 * lease_s() + 60)
+    over = Q(lease_until__lt=Now()) | Q(lease_until__gt=absurd) | Q(lease_until=None)
+    return Q(status=Status.RUNNING) & over
+
+
 def claim(run_id: int, owner: str) -> Claim | None:
     """Take a queued run, or one whose lease has expired; None if it is not to be had."""
-    free = Q(status=Status.QUEUED) | Q(status=Status.RUNNING, lease_until__lt=Now())
+    free = Q(status=Status.QUEUED) | _expired()
     with transaction.atomic():
         taken = Run.objects.filter(free, pk=run_id).update(
             status=Status.RUNNING,
@@ -119,9 +126,7 @@ def waiting(*, requeue_after_s: float) -> list[tuple[int, datetime | None]]:
     forgotten = Q(enqueued_at=None) | Q(enqueued_at__lt=stale)
     return list(
         Run.objects.alive()
-        .filter(
-            Q(status=Status.RUNNING, lease_until__lt=Now()) | Q(status=Status.QUEUED) & forgotten
-        )
+        .filter(_expired() | Q(status=Status.QUEUED) & forgotten)
         .order_by("pk")
         .values_list("pk", "enqueued_at")[:SWEEP]
     )

@@ -1,0 +1,93 @@
+"""What the fault tests do inside processes of their own: ``python -m tests.faults.inside <command>``.
+
+They look at the same database as the processes that are killed, through the same code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import timedelta
+
+import django
+from django.db.models import F
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+django.setup()
+
+from tests.webapp.runs import oracle  # noqa: E402
+from webapp.runs import leases, services  # noqa: E402
+from webapp.runs.models import Collection, Run, SampleTask  # noqa: E402
+from webapp.runs.tasks import execute_run  # noqa: E402
+from webapp.runs.worker import worker  # noqa: E402
+from webapp.seeding import PRESETS  # noqa: E402
+from webapp.teams.models import User  # noqa: E402
+from webapp.tiers.models import Ladder  # noqa: E402
+
+
+def submit(count: str, copies: str = "1") -> None:
+    """Submit sample tasks; send each run's message ``copies`` times."""
+    user = User.objects.get(username="demo")
+    collection = Collection.objects.get(name="world")
+    ladder = Ladder.objects.get(name=PRESETS[0])
+    tasks = SampleTask.objects.filter(collection=collection).order_by("pk")
+    for task in tasks[: int(count)]:
+        submission = services.Submission(
+            question=task.question,
+            task_id=task.task_id,
+            collection=collection,
+            strategies=[("agentcollab", {})],
+            ladder=ladder,
+            seed=1,
+        )
+        [run] = services.submit(ladder.workspace, user, submission)
+        for _ in range(int(copies) - 1):
+            execute_run.delay(run.pk)
+
+
+def work() -> None:
+    """Be a worker without Celery: take what is free until every run has ended."""
+    me = worker()
+    while Run.objects.alive().exists():
+        free = [pk for pk, _ in leases.waiting(requeue_after_s=0)]
+        for run_id in free:
+            me.submit(run_id)
+        time.sleep(0.1)
+    me.stop()
+
+
+def wait(deadline_s: str) -> None:
+    """Return when every run has ended; fail after the deadline."""
+    end = time.monotonic() + float(deadline_s)
+    while Run.objects.alive().exists():
+        if time.monotonic() > end:
+            left = list(Run.objects.alive().values_list("number", "status", "steps", "fence"))
+            raise SystemExit(
+                f"after {deadline_s} s not ended (number, status, steps, fence): {left}"
+            )
+        time.sleep(0.1)
+
+
+def jump(hours: str) -> None:
+    """Make every lease look as if the database's clock had jumped by this many hours."""
+    shift = timedelta(hours=-float(hours))
+    Run.objects.alive().exclude(lease_until=None).update(lease_until=F("lease_until") + shift)
+
+
+def check(count: str, poison: str = "never") -> None:
+    """Hold every run against the promises I1-I5; none may have failed for want of a worker."""
+    runs = list(Run.objects.order_by("pk"))
+    if len(runs) != int(count):
+        raise SystemExit(f"{len(runs)} runs are stored, {count} were accepted: I1")
+    oracle.check(runs)
+    failed = [(run.number, run.error_code, run.error_message) for run in runs if run.error_code]
+    if failed and poison == "never":
+        raise SystemExit(f"runs failed: {failed}")
+    takeovers = sum(run.fence - 1 for run in runs)
+    sys.stdout.write(f"{len(runs)} runs, {takeovers} take-overs, failed: {failed}\n")
+
+
+if __name__ == "__main__":
+    commands = {"submit": submit, "work": work, "wait": wait, "jump": jump, "check": check}
+    commands[sys.argv[1]](*sys.argv[2:])
