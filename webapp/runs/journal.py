@@ -15,8 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
+import psycopg
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
@@ -185,12 +187,13 @@ class Committer:
         stored: list[Append] = []
         lost: list[Append] = []
         with connection.wrap_database_errors:
-            cursor = raw.cursor()
+            cursor = _cursor(raw)
             point("before_commit")
             cursor.execute(self._statements.begin)
             try:
                 rows: list[tuple[Any, ...]] = []
-                for append in batch:
+                # always in one order: whoever else locks several runs (leases.renew) does so too
+                for append in sorted(batch, key=lambda append: append.run_id):
                     if self._guarded_update(cursor, append):
                         rows += append.rows
                         stored.append(append)
@@ -227,13 +230,18 @@ class Committer:
 
     def _tell(self, stored: list[Append], lost: list[Append], started: float) -> None:
         for append in stored:
-            append.done(started)
             frames = [
                 (seq, frame(seq, at, body.encode())) for _, seq, at, _, _, body in append.rows
             ]
             self._doorbell.ring(append.run_id, frames)
+            append.done(started)
         for append in lost:
             append.done(LeaseLost("Another worker owns this run now."))
+
+
+def _cursor(raw: Any) -> Any:
+    """Return a plain cursor; psycopg's own prepares repeated statements, Django's never does."""
+    return psycopg.Cursor(raw) if isinstance(raw, psycopg.Connection) else raw.cursor()
 
 
 def _roll_back(cursor: Any) -> None:
@@ -335,7 +343,14 @@ def event_row(
 
 def column_values(folded: fold.Folded) -> list[Any]:
     """Return the values of ``fold.COLUMNS`` as the database in use wants them."""
-    adapt = connection.ops.adapt_datetimefield_value
+    adapt = _adapter()
     return [
         adapt(value) if name.endswith("_at") else value for name, value in folded.columns().items()
     ]
+
+
+@cache
+def _adapter() -> Callable[[Any], Any]:
+    """Return what makes a time storable; looked up once, because ``connection`` is another object in
+    every task of an event loop and costs more to make than the whole append."""
+    return connection.ops.adapt_datetimefield_value
