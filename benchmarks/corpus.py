@@ -57,7 +57,7 @@ class _Room:
         self.collections = ([collection.pk, None], [70, 30])
         self.rng = rng
 
-    def one(self, choice: tuple[list[Any], list[float]]) -> Any:
+    def one(self, choice: tuple[Sequence[Any], Sequence[float]]) -> Any:
         return self.rng.choices(*choice)[0]
 
 
