@@ -87,6 +87,10 @@ class RedisPublisher:
             return set()
         return {run_id for run_id, value in zip(ids, values, strict=True) if value}
 
+    def close(self) -> None:
+        """Close the connections; frames that still come open new ones."""
+        self._redis.close()
+
     def _put(self, entry: dict[str, Any]) -> None:
         self._queue.append(entry)
         self._filled.set()
