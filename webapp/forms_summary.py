@@ -14,12 +14,14 @@ class Fault(NamedTuple):
     message: str
 
 
-def faults(all_forms: Iterable[forms.Form]) -> list[Fault]:
+def faults(all_forms: Iterable[forms.BaseForm]) -> list[Fault]:
     """Return every error of these forms, with the id of the field to go to ("" = the whole)."""
     found: list[Fault] = []
     for form in all_forms:
         for name, errors in form.errors.items():
             bound = form[name] if name in form.fields else None
-            target, label = (str(bound.id_for_label or bound.auto_id), str(bound.label)) if bound else ("", "")
+            target, label = (
+                (str(bound.id_for_label or bound.auto_id), str(bound.label)) if bound else ("", "")
+            )
             found.extend(Fault(target, label, str(error)) for error in errors)
     return found

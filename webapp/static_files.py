@@ -48,7 +48,7 @@ class PlotlyFinder(BaseFinder):
         yield PLOTLY, self._storage
 
 
-class HashedStorage(CompressedManifestStaticFilesStorage):
+class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # untyped package
     """Hashed names, imports of our own ES modules rewritten, gzip beside each file.
 
     Django's import rewriting is limited to our folder: on django-htmx's scripts it trips over an

@@ -62,7 +62,9 @@ def budgets() -> list[dict[str, Any]]:
                             "budget_base": base, "growth": growth, "budget_max": most,
                             "schedule": schedule, "sigmoid_midpoint": 1.5, "level_offset": offset,
                         }  # fmt: skip
-                        found.append({"parameters": parameters, "level": level, "budget": core.budget(level)})
+                        found.append(
+                            {"parameters": parameters, "level": level, "budget": core.budget(level)}
+                        )
     return found
 
 
@@ -94,7 +96,15 @@ def test_the_modules_do_what_they_say(page: Page, file: str) -> None:
 
 
 def test_no_module_turns_text_into_markup() -> None:
-    banned = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "scattergl")
+    banned = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "scattergl",
+    )
     for file in (ROOT / "static" / "ui" / "js").glob("*.js"):
         text = file.read_text(encoding="utf-8").replace('swap: "innerHTML"', "")
         assert [word for word in banned if word in text] == [], file.name

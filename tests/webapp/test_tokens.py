@@ -62,7 +62,10 @@ def contrast(one: str, other: str) -> float:
 def lab(rgb: Triple) -> Triple:
     rows = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
     white = (0.95047, 1.0, 1.08883)
-    ratios = [sum(a * b for a, b in zip(row, rgb, strict=True)) / w for row, w in zip(rows, white, strict=True)]
+    ratios = [
+        sum(a * b for a, b in zip(row, rgb, strict=True)) / w
+        for row, w in zip(rows, white, strict=True)
+    ]
     x, y, z = (r ** (1 / 3) if r > 0.008856 else 7.787 * r + 16 / 116 for r in ratios)
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
@@ -71,7 +74,8 @@ def distance(one: str, other: str, vision: str) -> float:
     def seen(colour: str) -> Triple:
         rgb = linear(colour)
         red, green, blue = (
-            min(1.0, max(0.0, sum(a * b for a, b in zip(row, rgb, strict=True)))) for row in VISION[vision]
+            min(1.0, max(0.0, sum(a * b for a, b in zip(row, rgb, strict=True))))
+            for row in VISION[vision]
         )
         return lab((red, green, blue))
 
@@ -81,13 +85,21 @@ def distance(one: str, other: str, vision: str) -> float:
 @pytest.mark.parametrize("theme", THEMES)
 def test_text_can_be_read_on_every_ground(theme: str) -> None:
     t = tokens(theme)
-    pairs = [(text, ground) for text in ("text", "text-2", "text-3") for ground in ("bg", "surface", "surface-2")]
+    pairs = [
+        (text, ground)
+        for text in ("text", "text-2", "text-3")
+        for ground in ("bg", "surface", "surface-2")
+    ]
     pairs += [("text", "surface-3"), ("text-2", "surface-3"), ("on-ink", "ink")]
     for hue in ("small", "mid", "mid-2", "large", "good", "bad"):
         pairs += [(hue, "surface"), (hue, f"{hue}-tint"), ("text", f"{hue}-tint")]
     pairs += [("on-tier", hue) for hue in ("small", "mid", "mid-2", "large")]
     pairs += [("on-run", f"run-{letter}") for letter in "abcdef"]
-    low = {f"{a} on {b}": round(contrast(t[a], t[b]), 2) for a, b in pairs if contrast(t[a], t[b]) < 4.5}
+    low = {
+        f"{a} on {b}": round(contrast(t[a], t[b]), 2)
+        for a, b in pairs
+        if contrast(t[a], t[b]) < 4.5
+    }
     assert low == {}
 
 

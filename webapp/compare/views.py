@@ -64,8 +64,7 @@ def _wanted(raw: str) -> list[UUID]:
 
 def _runs(request: HttpRequest, uuids: list[UUID]) -> list[Run]:
     known = {
-        run.uuid: run
-        for run in Run.objects.for_user(current_user(request)).filter(uuid__in=uuids)
+        run.uuid: run for run in Run.objects.for_user(current_user(request)).filter(uuid__in=uuids)
     }
     if len(known) != len(uuids):
         raise Http404("There is no such run.")

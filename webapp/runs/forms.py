@@ -29,8 +29,11 @@ def _field(schema: Mapping[str, Any]) -> forms.Field:
         common["required"] = False
         schema = next(option for option in options if option.get("type") != "null")
     if choices := schema.get("enum"):
+        values = {str(choice): choice for choice in choices}
         return forms.TypedChoiceField(
-            choices=[(choice, str(choice)) for choice in choices], coerce=type(choices[0]), **common
+            choices=[(choice, str(choice)) for choice in choices],
+            coerce=lambda raw: values[str(raw)],
+            **common,
         )
     if schema["type"] == "boolean":
         return forms.BooleanField(required=False, **common)
@@ -41,7 +44,7 @@ def _field(schema: Mapping[str, Any]) -> forms.Field:
     return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
 
 
-def parameters_form(strategy: Strategy) -> type[forms.Form]:
+def parameters_form(strategy: Strategy) -> type[ParametersForm]:
     """Return a form class with one field for each parameter of the strategy."""
     properties = strategy.parameters.model_json_schema()["properties"]
     fields = {name: _field(schema) for name, schema in properties.items()}
@@ -55,11 +58,11 @@ class ParametersForm(forms.Form):
 
 
 def parameter_forms(
-    data: Mapping[str, Any] | None = None, initial: Mapping[str, Mapping[str, Any]] | None = None
+    data: Mapping[str, Any] | None = None, initial: Mapping[str, dict[str, Any]] | None = None
 ) -> dict[str, ParametersForm]:
     """Return the forms of all strategies by name."""
     return {
-        name: parameters_form(strategy)(  # type: ignore[misc]
+        name: parameters_form(strategy)(
             data, prefix=name, initial=(initial or {}).get(name), auto_id="id_%s"
         )
         for name, strategy in STRATEGIES.items()
@@ -101,9 +104,8 @@ class NewRunForm(forms.Form):
 
     def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["collection"].queryset = Collection.objects.filter(
-            workspace=workspace
-        ).order_by("title")  # type: ignore[attr-defined]
+        collections = Collection.objects.filter(workspace=workspace).order_by("title")
+        self.fields["collection"].queryset = collections  # type: ignore[attr-defined]
         self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
         for name, schema in LimitsInput.model_json_schema()["properties"].items():

@@ -184,7 +184,7 @@ def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, Parameters
     """Return empty forms, or ones filled from the run that ``?like=`` names."""
     workspace = active_workspace(request).workspace
     initial: dict[str, Any] = {"strategies": ["agentcollab"]}
-    given: dict[str, Mapping[str, Any]] = {}
+    given: dict[str, dict[str, Any]] = {}
     first = Collection.objects.filter(workspace=workspace).order_by("id").first()
     if first:
         initial["collection"] = first.uuid

@@ -100,4 +100,5 @@ def documentation(name: str) -> SafeString:
     text = path.read_text(encoding="utf-8")
     body = text.split("\n", 1)[1] if text.startswith("# ") and "\n" in text else text
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return mark_safe(renderer.render(body))  # noqa: S308 - html off, own text
+    html: str = renderer.render(body)
+    return mark_safe(html)  # noqa: S308 - html off, own text

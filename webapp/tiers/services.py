@@ -32,7 +32,10 @@ def save_endpoint(endpoint: Endpoint) -> bool:
     if dropped:
         endpoint.api_key_env = ""
     endpoint.key_origin = place if endpoint.api_key_env else ""
-    if stored is not None and (stored.base_url, stored.model) != (endpoint.base_url, endpoint.model):
+    if stored is not None and (stored.base_url, stored.model) != (
+        endpoint.base_url,
+        endpoint.model,
+    ):
         endpoint.last_check, endpoint.checked_at = None, None
         endpoint.simulated = False
     endpoint.save()
@@ -108,7 +111,9 @@ def remove_rung(ladder: Ladder, position: int) -> None:
     """Take a rung away and close the gap."""
     _lock(ladder)
     ladder.rungs.filter(position=position).delete()
-    for pk in ladder.rungs.filter(position__gt=position).order_by("position").values_list("pk", flat=True):
+    for pk in (
+        ladder.rungs.filter(position__gt=position).order_by("position").values_list("pk", flat=True)
+    ):
         Rung.objects.filter(pk=pk).update(position=F("position") - 1)
 
 

@@ -18,5 +18,9 @@ urlpatterns = [
     path("tiers/ladders/<uuid:uuid>/archive/", views.archive_ladder, name="archive_ladder"),
     path("tiers/ladders/<uuid:uuid>/rungs/add/", views.add_rung, name="add_rung"),
     path("tiers/ladders/<uuid:uuid>/rungs/<int:position>/move/", views.move_rung, name="move_rung"),
-    path("tiers/ladders/<uuid:uuid>/rungs/<int:position>/remove/", views.remove_rung, name="remove_rung"),
+    path(
+        "tiers/ladders/<uuid:uuid>/rungs/<int:position>/remove/",
+        views.remove_rung,
+        name="remove_rung",
+    ),
 ]

@@ -112,7 +112,11 @@ def add_ladder(request: HttpRequest) -> HttpResponse:
     form = LadderForm(request.POST or None, instance=ladder, workspace=ladder.workspace)
     if form.is_valid():
         return redirect("tiers:edit_ladder", uuid=form.save().uuid)
-    context = {"form": form, "title": "Add ladder", "summary": faults([form]) if form.is_bound else []}
+    context = {
+        "form": form,
+        "title": "Add ladder",
+        "summary": faults([form]) if form.is_bound else [],
+    }
     return render(request, "tiers/ladder.html", context, status=422 if form.is_bound else 200)
 
 
@@ -160,7 +164,9 @@ def add_rung(request: HttpRequest, uuid: UUID) -> HttpResponse:
     ladder = _ladder(request, uuid)
     form = RungForm(request.POST, ladder=ladder, auto_id="rung_%s")
     if not form.is_valid():
-        return _ladder_page(request, ladder, LadderForm(instance=ladder, workspace=ladder.workspace), form)
+        return _ladder_page(
+            request, ladder, LadderForm(instance=ladder, workspace=ladder.workspace), form
+        )
     services.add_rung(ladder, form.cleaned_data["endpoint"], form.cleaned_data["tier_name"])
     return redirect("tiers:edit_ladder", uuid=uuid)
 

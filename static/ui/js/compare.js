@@ -50,7 +50,7 @@ const COLUMNS = [
   { name: "Tokens", best: "low", of: (m) => m.input + m.output, show: (m) => [shortCount(m.input + m.output)] },
   { name: "Cost", best: "low", of: (m) => m.cost, show: (m) => [usd(m.cost)] },
   { name: "No progress", of: (m) => m.stalls, show: (m) => [String(m.stalls)] },
-  { name: "False progress, least", title: "Judged progress although the call failed or repeated an earlier one word for word", of: (m) => m.doubtful, show: (m) => [String(m.doubtful)] },
+  { name: "False progress ≥", title: "Judged progress although the call failed or repeated an earlier one word for word", of: (m) => m.doubtful, show: (m) => [String(m.doubtful)] },
   { name: "Verdicts missing", title: "Missing plus unreadable verdicts", of: (m) => m.missing + m.malformed, show: (m) => [String(m.missing + m.malformed)] },
 ];
 

@@ -26,7 +26,7 @@ let library = null;
 function plotly() {
   library ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = document.querySelector("link[data-plotly]")?.getAttribute("href") || "";
+    script.src = document.querySelector("meta[name=plotly]")?.getAttribute("content") || "";
     script.addEventListener("load", resolve);
     script.addEventListener("error", () => reject(new Error("The plot library could not be loaded.")));
     requestAnimationFrame(() => window.setTimeout(() => document.head.append(script)));

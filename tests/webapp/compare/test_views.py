@@ -7,7 +7,9 @@ from django.test import Client
 from tests.webapp.personas import Room
 
 
-def test_two_runs_of_one_task_get_letters_in_the_order_of_the_address(bob: Client, room: Room) -> None:
+def test_two_runs_of_one_task_get_letters_in_the_order_of_the_address(
+    bob: Client, room: Room
+) -> None:
     one, two = room.submit(), room.submit()
     answer = bob.get(f"/compare/?runs={two.uuid},{one.uuid}&baseline={one.uuid}")
     payload = answer.context["payload"]
@@ -37,7 +39,9 @@ def test_at_most_six_and_each_once(bob: Client, room: Room) -> None:
     assert "different tasks" in answer.content.decode()
 
 
-def test_a_strangers_run_and_nonsense_are_not_found(bob: Client, charlie: Client, room: Room) -> None:
+def test_a_strangers_run_and_nonsense_are_not_found(
+    bob: Client, charlie: Client, room: Room
+) -> None:
     one, two = room.submit(), room.submit()
     assert charlie.get(f"/compare/?runs={one.uuid},{two.uuid}").status_code == 404
     assert bob.get("/compare/?runs=nonsense").status_code == 404

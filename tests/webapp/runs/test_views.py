@@ -80,7 +80,12 @@ def test_a_wrong_entry_is_told_at_its_field_and_the_input_is_kept(
 
 def test_hostile_text_stays_text(bob: Client, room: Room) -> None:
     run = room.submit(question=HOSTILE)
-    for url in ("/", f"/runs/{run.uuid}/", f"/compare/?runs={run.uuid}", f"/runs/new/?like={run.uuid}"):
+    for url in (
+        "/",
+        f"/runs/{run.uuid}/",
+        f"/compare/?runs={run.uuid}",
+        f"/runs/new/?like={run.uuid}",
+    ):
         text = bob.get(url).content.decode()
         assert "<img src=x" not in text, url
         assert "&lt;img src=x" in text, url

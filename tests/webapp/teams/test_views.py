@@ -68,7 +68,10 @@ def test_signing_in_and_out(room: Room) -> None:
     client = Client()
     wrong = client.post("/login/", {"username": "dora", "password": "wrong"})
     assert "correct username and password" in wrong.content.decode()
-    assert client.post("/login/", {"username": "dora", "password": "a long password 1"}).status_code == 302
+    assert (
+        client.post("/login/", {"username": "dora", "password": "a long password 1"}).status_code
+        == 302
+    )
     assert client.get("/").status_code == 404  # no workspace yet, and the page says so
     client.post("/logout/")
     assert client.get("/").headers["Location"].startswith("/login/")
@@ -78,7 +81,13 @@ def test_every_form_needs_its_token(room: Room) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(room.users["alice"], backend="django.contrib.auth.backends.ModelBackend")
     run = room.submit()
-    for url in ("/runs/new/", f"/runs/{run.uuid}/cancel/", "/teams/tokens/add/", "/tiers/ladders/new/", "/logout/"):
+    for url in (
+        "/runs/new/",
+        f"/runs/{run.uuid}/cancel/",
+        "/teams/tokens/add/",
+        "/tiers/ladders/new/",
+        "/logout/",
+    ):
         answer = strict.post(url)
         assert answer.status_code == 403, url
     assert "form was refused" in answer.content.decode()

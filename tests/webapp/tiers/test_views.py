@@ -20,7 +20,9 @@ def entry(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-def test_an_owner_adds_an_endpoint_whose_key_is_bound_to_its_address(alice: Client, room: Room) -> None:
+def test_an_owner_adds_an_endpoint_whose_key_is_bound_to_its_address(
+    alice: Client, room: Room
+) -> None:
     alice.post("/tiers/endpoints/new/", entry())
     endpoint = Endpoint.objects.get(name="gpu")
     assert endpoint.workspace == room.workspace
@@ -87,7 +89,9 @@ def test_checking_a_dead_endpoint_says_what_to_do(alice: Client, room: Room) -> 
     assert "Does not work" in answer.content.decode()
 
 
-def test_members_read_but_see_no_controls_nor_key_names(alice: Client, bob: Client, room: Room) -> None:
+def test_members_read_but_see_no_controls_nor_key_names(
+    alice: Client, bob: Client, room: Room
+) -> None:
     alice.post("/tiers/endpoints/new/", entry())
     text = bob.get("/tiers/").content.decode()
     assert "gpu1:8000" in text
@@ -120,7 +124,9 @@ def test_another_rooms_endpoint_cannot_join_a_ladder(room: Room) -> None:
     assert answer.status_code == 422
 
 
-def test_an_endpoint_in_use_cannot_be_archived_until_its_ladder_is(alice: Client, room: Room) -> None:
+def test_an_endpoint_in_use_cannot_be_archived_until_its_ladder_is(
+    alice: Client, room: Room
+) -> None:
     endpoint = room.ladder.ordered_rungs()[0].endpoint
     refused = alice.post(f"/tiers/endpoints/{endpoint.uuid}/archive/", follow=True)
     assert "remove it there first" in refused.content.decode()

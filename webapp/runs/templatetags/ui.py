@@ -15,16 +15,51 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from lucide import _load_icon
 
-from webapp.runs.models import Run, Status
+from webapp.runs.models import Run
 from webapp.teams.models import Membership
 
 register = template.Library()
 
-SPRITE = (
-    "arrow-down arrow-up brain chevron-down chevron-left chevron-right circle-check circle-dashed circle-question-mark circle-slash circle-x "
-    "download ellipsis eye git-branch git-compare git-fork info link list loader-circle log-out moon pencil play plus refresh-cw "
-    "repeat rotate-ccw route search send server settings square sun table terminal trash-2 triangle-alert user users x"
-).split()
+SPRITE = [
+    "arrow-down",
+    "arrow-up",
+    "brain",
+    "chevron-down",
+    "chevron-left",
+    "chevron-right",
+    "circle-check",
+    "circle-dashed",
+    "circle-question-mark",
+    "circle-slash",
+    "circle-x",
+    "download",
+    "ellipsis",
+    "eye",
+    "git-branch",
+    "git-compare",
+    "info",
+    "link",
+    "list",
+    "loader-circle",
+    "log-out",
+    "moon",
+    "pencil",
+    "play",
+    "plus",
+    "refresh-cw",
+    "repeat",
+    "rotate-ccw",
+    "route",
+    "search",
+    "server",
+    "square",
+    "table",
+    "terminal",
+    "trash-2",
+    "triangle-alert",
+    "users",
+    "x",
+]
 TIER_SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz"
 RIBBON = (96, 18)
 
