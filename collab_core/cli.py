@@ -86,13 +86,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _drive(spec: RunSpec, log: Path | None, tools: tuple, view: LiveView) -> ev.AnyEvent:  # type: ignore[type-arg]
     control = RunControl()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, control.request_cancel, "the terminal")
+    _catch_signals(control)
     journal = _open_journal(spec, log, view)
     backend = OpenAICompatible()
     try:
         with view:
+            if not journal.history:
+                await journal.append([_queued(spec)])
             return await execute(
                 spec,
                 journal,
@@ -108,13 +108,24 @@ async def _drive(spec: RunSpec, log: Path | None, tools: tuple, view: LiveView) 
             journal.close()
 
 
+def _catch_signals(control: RunControl) -> None:
+    """Let Ctrl-C stop the run in order, so that its log gets its end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, control.request_cancel, "the terminal")
+
+
 def _open_journal(spec: RunSpec, log: Path | None, view: LiveView) -> Journal:
     journal: FileJournal | MemoryJournal
     if log is None:
         journal = _Watched(view)
     else:
         journal = FileJournal(log, on_event=view.event)
-        _check_same_task(spec, journal)
+        try:
+            _check_same_task(spec, journal)
+        except InvalidInput:
+            journal.close()
+            raise
         for record in journal.history:
             view.event(record)
     return journal
@@ -134,10 +145,31 @@ class _Watched(MemoryJournal):
             self._view.event(record)
 
 
+def _queued(spec: RunSpec) -> ev.RunQueued:
+    return ev.RunQueued(
+        task=spec.task,
+        strategy=spec.strategy,
+        parameters=dict(spec.parameters),
+        ladder=spec.ladder.snapshot(),
+        ladder_name=spec.ladder.name,
+        seed=spec.seed,
+        limits=spec.limits,
+        code_version=__version__,
+        simulated=spec.ladder.simulated,
+    )
+
+
 def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
     for record in journal.history:
-        if isinstance(record.event, ev.RunQueued) and record.event.task != spec.task:
-            raise InvalidInput("The log belongs to another task; name another file with --log.")
+        known = record.event
+        if isinstance(known, ev.RunQueued) and (known.task, known.strategy, known.seed) != (
+            spec.task,
+            spec.strategy,
+            spec.seed,
+        ):
+            raise InvalidInput(
+                "The log belongs to another task, strategy or seed; name another file with --log."
+            )
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:
