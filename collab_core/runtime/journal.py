@@ -17,8 +17,10 @@ from collab_core.events import AnyEvent, Recorded, decode, encode
 class Journal(Protocol):
     """The log of one run, open for one writer."""
 
-    history: Sequence[Recorded]
-    """What was stored when the run was opened, in order; not changed by ``append``."""
+    @property
+    def history(self) -> Sequence[Recorded]:
+        """What was stored when the run was opened, in order; not changed by ``append``."""
+        ...
 
     async def append(self, events: Sequence[AnyEvent]) -> None:
         """Store the events in order, all or none; they are durable when this returns.
