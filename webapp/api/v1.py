@@ -175,7 +175,7 @@ def create_run(
     request: HttpRequest,
     payload: RunInput,
     idempotency_key: str | None = IDEMPOTENCY_KEY,
-) -> Status:
+) -> Status[dict[str, Any]]:
     """Submit one run. The same `Idempotency-Key` gives the same run again, with status 200."""
     membership = _membership(request, payload.workspace)
     workspace = membership.workspace
@@ -239,7 +239,7 @@ def get_events(
 
 
 @api.post("/runs/{uuid:uuid}/cancel", response={202: RunOut, **ERRORS}, tags=["runs"])
-def cancel_run(request: HttpRequest, uuid: UUID) -> Status:
+def cancel_run(request: HttpRequest, uuid: UUID) -> Status[dict[str, Any]]:
     """Ask a run to stop; it does within a second. An ended run stays as it is."""
     run = _run(request, uuid)
     services.cancel(run, _user(request))
@@ -252,7 +252,7 @@ def fork_run(
     uuid: UUID,
     payload: ForkInput,
     idempotency_key: str | None = IDEMPOTENCY_KEY,
-) -> Status:
+) -> Status[dict[str, Any]]:
     """Submit a run that shares the first steps and goes on with another strategy or ladder."""
     run = _run(request, uuid)
     ladders = Ladder.objects.live().filter(workspace=run.workspace)

@@ -58,9 +58,7 @@ def walk(room: Room, order: str = "", **filters: str) -> list[Run]:
 
 
 @pytest.mark.parametrize("order", [sign + name for name in ORDERS for sign in ("", "-")])
-def test_pages_join_up_to_every_run_once_in_order(
-    room: Room, runs: list[Run], order: str
-) -> None:
+def test_pages_join_up_to_every_run_once_in_order(room: Room, runs: list[Run], order: str) -> None:
     rows = walk(room, order)
     assert sorted(run.pk for run in rows) == sorted(run.pk for run in runs)
     values = [getattr(run, ORDERS[order.lstrip("-")]) for run in rows]
@@ -154,7 +152,9 @@ def test_another_workspace_is_never_seen(room: Room, runs: list[Run]) -> None:
 
 
 def test_a_page_costs_a_fixed_number_of_queries(room: Room, runs: list[Run]) -> None:
-    with CaptureQueriesContext(connection, ) as few:
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
         list_runs(room.workspace, RunFilters(), "-cost")
     assert len(few) == 1
     with CaptureQueriesContext(connection) as all_filters:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab_core import events as ev
+from collab_core.domain import Totals, Usage
+from collab_core.runtime.journal import read_log
+from tests.webapp.personas import Room
+from tests.webapp.runs.test_fold import finished
+from webapp.runs.json_views import CSV_COLUMNS, cell
+from webapp.runs.models import Run
+from webapp.runs.services import _insert
+
+END = ev.RunCancelled(by="bob", totals=Totals(usage=Usage(input_tokens=3)))
+SWITCH = ev.TierSwitched(
+    step=2, from_tier=0, to_tier=1, from_name="a", to_name="b", reason="escalated"
+)
+
+
+def a_run(room: Room, *events: ev.AnyEvent) -> Run:
+    run = room.submit()
+    _insert(run.pk, 1, 5.5, events)
+    Run.objects.filter(pk=run.pk).update(next_seq=1 + len(events))
+    return run
+
+
+def test_the_snapshot_holds_steps_switches_and_what_came_after(room: Room, vera: Client) -> None:
+    started = ev.StepStarted(step=3, tier=1, tier_name="b", reason="default")
+    run = a_run(room, ev.RunStarted(), finished(1), SWITCH, finished(2), started)
+    body = vera.get(f"/runs/{run.uuid}/snapshot.json").json()
+    assert body["run"]["ref"] == run.ref
+    assert [s["seq"] for s in body["steps"]] == [2, 4]
+    assert [s["seq"] for s in body["switches"]] == [3]
+    assert [s["type"] for s in body["tail"]] == ["step.started"]
+    assert body["head"] == 5
+
+
+def test_the_snapshot_of_an_ended_run_holds_its_end(room: Room, vera: Client) -> None:
+    body = vera.get(f"/runs/{a_run(room, finished(1), END).uuid}/snapshot.json").json()
+    assert [s["type"] for s in body["tail"]] == ["run.cancelled"]
+
+
+def test_bodies_come_by_ranges_of_steps(room: Room, vera: Client) -> None:
+    judged = [
+        ev.ProgressJudged(step=step, indicator=1, made_progress=True, status="parsed")
+        for step in range(1, 301)
+    ]
+    run = a_run(room, *judged)
+    url = f"/runs/{run.uuid}/steps.json"
+
+    def steps(**query: str) -> list[int]:
+        return [event["step"] for event in vera.get(url, query).json()["events"]]
+
+    assert steps(**{"from": "10", "to": "12"}) == [10, 11, 12]
+    assert steps(**{"from": "1", "to": "900"}) == list(range(1, 101))
+    assert steps(**{"from": "x", "to": "-3"}) == list(range(1, 101))
+    assert steps(**{"from": "5", "to": "2"}) == []
+
+
+def test_the_exported_log_is_the_log(room: Room, vera: Client) -> None:
+    run = a_run(room, finished(1), END)
+    answer = vera.get(f"/runs/{run.uuid}/export.jsonl")
+    lines = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert [type(r.event).__name__ for r in read_log(lines, name="x")] == [
+        "RunQueued",
+        "StepFinished",
+        "RunCancelled",
+    ]
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{run.ref}.jsonl"'
+
+
+def test_the_steps_are_exported_as_csv(room: Room, vera: Client) -> None:
+    run = a_run(room, finished(1, thought='=HYPERLINK("http://evil")', action="-1"))
+    [header, row] = csv.reader(
+        io.StringIO(vera.get(f"/runs/{run.uuid}/steps.csv").content.decode())
+    )
+    values = dict(zip(header, row, strict=True))
+    assert tuple(header) == CSV_COLUMNS
+    assert (values["thought"][:2], values["action"], values["latency_s"]) == ("'=", "'-1", "1.0")
+
+
+@given(st.text())
+def test_no_text_cell_is_a_formula(text: str) -> None:
+    shown = str(cell(text))
+    assert shown.lstrip()[:1] not in set("=+-@＝＋－＠")
+    assert shown[:1] not in set("\t\r\n")
+    assert shown.removeprefix("'") == text.replace("\x00", "\ufffd").removeprefix("'")
+
+
+def test_hostile_text_stays_data(room: Room, vera: Client) -> None:
+    run = a_run(room, finished(1, thought="</script><img src=x onerror=alert(1)>\u2028"))
+    answer = vera.get(f"/runs/{run.uuid}/snapshot.json")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert "onerror" in json.loads(answer.content)["steps"][0]["thought"]
