@@ -187,7 +187,7 @@ function grown(value, chunk, least) {
 
 function runLayout(shared, { compact = false, title = "" }) {
   const { theme, steps, sums, model, lanes } = shared;
-  const last = Math.max(steps.length ? steps[steps.length - 1].step : 0, model.current?.started.step || 0);
+  const last = Math.max(steps.length ? steps[steps.length - 1].step : 0, (model.current?.started.step || 0) + Math.max(0, (model.current?.started.budget_left || 1) - 1));
   const peak = Math.max(sums.latency, sums.estimate || 0);
   const fastest = steps.reduce((best, step) => Math.max(best, step.tokens_per_s || 0), 0);
   return {

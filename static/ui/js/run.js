@@ -82,6 +82,7 @@ function drawBudget(now, running) {
   const pips = has && now.budget <= 24 ? Array.from({ length: now.budget }, (_, i) => h("span", { class: "pip", "data-state": i + 1 < used || (i + 1 === used && !running) ? "full" : i + 1 === used ? "half" : "empty" })) : [];
   fill($("now-pips"), ...pips);
   $("now-pips").hidden = !pips.length;
+  $("now-pips").toggleAttribute("data-many", pips.length > 4);
   const level = now.level > 0 ? `Level ${now.level}` : now.reason === "warm_up" ? "Warm-up" : capital(now.reason.replaceAll("_", " "));
   setText($("now-line"), has ? `${level}, budget step ${used} of ${now.budget}` : level);
 }
