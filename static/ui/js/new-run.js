@@ -92,5 +92,10 @@ form.addEventListener("input", update);
 form.addEventListener("change", update);
 form.addEventListener("submit", () => { $("submit").setAttribute("aria-disabled", "true"); });
 form.dataset.picked = $("id_question").value;
+// A key a visit: a double click makes one run, coming back to change the form may make another.
+window.addEventListener("pageshow", () => {
+  form.elements.key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  $("submit").removeAttribute("aria-disabled");
+});
 document.querySelector("[data-focus-first]")?.focus();
 update();
