@@ -39,9 +39,10 @@ TOOLS = [
 
 
 @contextlib.contextmanager
-def stub(*, delay_s: float = 0.0) -> Iterator[str]:
-    """Serve the stub in a process of its own; yield its base URL."""
+def stub(*, delay_s: float = 0.0, rate: float = 0.0) -> Iterator[str]:
+    """Serve the stub in a process of its own; yield its base URL. ``rate``: tokens per second."""
     command = [sys.executable, "-m", "benchmarks.stub_server", "--delay-s", str(delay_s)]
+    command += ["--rate", str(rate)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import stage
@@ -116,7 +117,7 @@ def child(arguments: Sequence[str]) -> None:
     name, url, folder, database_url, steps, runs = arguments
     loop = peer
     if name != PEER:
-        stage.set_up(folder, database_url=database_url)
+        stage.set_up(Path(folder), database_url=database_url)
         loop = tandem
     print(json.dumps(loop(url, steps=int(steps), runs=int(runs))))
 

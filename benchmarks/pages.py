@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -193,7 +194,7 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("FOLDER", "DATABASE_URL"))
     options = parser.parse_args()
     if options.child:
-        stage.set_up(options.child[0], database_url=options.child[1])
+        stage.set_up(Path(options.child[0]), database_url=options.child[1])
         print(json.dumps(child(options.runs)))
         return
     result: dict[str, Any] = {"load": os.getloadavg()[0]}

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,14 @@ def redis_server() -> Iterator[str]:
         yield server.url
     finally:
         server.stop()
+
+
+def listen() -> socket.socket:
+    """Return a listening socket on a free port of the loopback."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1_024)
+    return listener
 
 
 def environment(data_dir: Path, *, database_url: str = "", redis_url: str = "") -> dict[str, str]:
@@ -187,7 +196,8 @@ async def _played(run: Run, steps: int) -> Sequence[Any]:
     backend = ScriptedBackend(_reply(number) for number in range(1, 3 * steps))
     end = await execute(spec, journal, backend=backend, tools=tools)
     assert end.totals.steps == steps, end  # type: ignore[union-attr]
-    return journal.records
+    records: list[Any] = journal.records
+    return records
 
 
 def _reply(number: int) -> Any:
