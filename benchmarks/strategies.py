@@ -24,7 +24,7 @@ from collab_core import metrics
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks.tasks import load_tasks, write_world
 from collab_core.benchmarks.world import generate
-from collab_core.domain import Limits, Task
+from collab_core.domain import Task
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import MemoryJournal
 from collab_core.simulator.presets import ladder

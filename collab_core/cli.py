@@ -70,6 +70,7 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     run.add_argument("--gold", action="append", default=[], help="an accepted answer, to score it")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--max-steps", type=int, default=40)
+    run.add_argument("--max-output-tokens", type=int, default=2_048, help="of one model call")
     run.add_argument("--context", type=int, default=32_768, help="context of every tier, tokens")
     run.add_argument("--log", type=Path, help="keep the log here; an unfinished one is resumed")
     run.add_argument("--plain", action="store_true", help="print the events as JSON lines instead")
@@ -195,7 +196,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
         parameters=parameters.model_dump(),
         ladder=Ladder(name="command line", tiers=tiers),
         seed=arguments.seed,
-        limits=Limits(max_steps=arguments.max_steps),
+        limits=Limits(max_steps=arguments.max_steps, max_output_tokens=arguments.max_output_tokens),
         run_id=f"cli-{os.getpid()}",
     )
 

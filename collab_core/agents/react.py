@@ -31,6 +31,8 @@ from collab_core.transcript import Transcript
 BYTES_PER_TOKEN = 3.0
 """A cautious guess for text the server has not counted yet."""
 THOUGHT_CHARS = 240
+FINAL_ANSWER_TOKENS = 1_024
+"""Of a forced answer: short enough to fit where a whole step no longer does."""
 
 
 class Answer(NamedTuple):
@@ -193,8 +195,10 @@ class ReActAgent:
             return "max_steps"
         uncounted = work.transcript.size_bytes - work.counted_bytes
         prompt_tokens = work.prompt_tokens + uncounted / BYTES_PER_TOKEN
-        # the next prompt must still leave room for this reply, an observation and a last answer
-        room = context.tiers[decision.tier].context_tokens - 3 * session.limits.max_output_tokens
+        # the next prompt must still leave room for this reply, an observation and a last answer;
+        # a context too small for that is used up to its half
+        size = context.tiers[decision.tier].context_tokens
+        room = max(size / 2, size - 3 * session.limits.max_output_tokens)
         return "context" if work.trajectory and prompt_tokens > room else ""
 
     async def _think_and_act(self, session: Session, work: _Work, step: _Step) -> Answer | None:
@@ -259,16 +263,13 @@ class ReActAgent:
         self._judge(session, step, reply.text)
 
     async def _force(self, session: Session, work: _Work, step: _Step) -> Answer:
-        suffix = ({"role": "user", "content": prompt("force_answer")},)
-        transcript = work.transcript
-        call = self._call(step, "final_answer", transcript, suffix=suffix, tool_choice="none")
+        limit = min(session.limits.max_output_tokens, FINAL_ANSWER_TOKENS)
         try:
-            reply = await session.complete(call)
+            reply = await session.complete(self._last_call(step, work.transcript, limit))
         except ContextTooLong:
-            call = self._call(
-                step, "final_answer", _shortened(transcript), suffix=suffix, tool_choice="none"
+            reply = await session.complete(
+                self._last_call(step, _shortened(work.transcript), limit)
             )
-            reply = await session.complete(call)
         step.replies.append(reply)
         step.turn = read_turn(reply.text, (), step=step.index)
         if self.options.check_mode == "inline":
@@ -300,6 +301,16 @@ class ReActAgent:
             temperature=self.options.temperature,
             top_p=self.options.top_p,
             **more,
+        )
+
+    def _last_call(self, step: _Step, transcript: Transcript, max_output_tokens: int) -> Call:
+        return self._call(
+            step,
+            "final_answer",
+            transcript,
+            suffix=({"role": "user", "content": prompt("force_answer")},),
+            tool_choice="none",
+            max_output_tokens=max_output_tokens,
         )
 
     def _count(self, work: _Work, step: _Step, reply: ev.ModelReplied) -> None:
