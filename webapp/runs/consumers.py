@@ -21,7 +21,6 @@ from webapp.runs import reads, watchdog
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.models import Run
 from webapp.runs.threads import query
-from webapp.teams.access import control_group
 from webapp.teams.models import User
 
 logger = logging.getLogger(__name__)
@@ -41,9 +40,10 @@ def cursor_of(query: bytes) -> int:
 class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Pushes one run's events to one browser."""
 
+    channel_layer_alias = "none"
+    """A socket of its own in the layer would tie it to Redis: the process listens for all."""
     subscription: Subscription | None = None
     pump: asyncio.Task[None] | None = None
-    group = ""
 
     async def connect(self) -> None:
         await self.accept()
@@ -61,8 +61,6 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if run is None:
             await self.close(NOT_FOUND)
             return
-        self.group = control_group(user.pk)
-        await self.channel_layer.group_add(self.group, self.channel_name)
         self.subscription = HUB.subscribe(run.pk)
         session = self.scope.get("session")
         watchdog.guard(
@@ -80,21 +78,18 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             watchdog.release(self.subscription)
         if self.pump is not None:
             self.pump.cancel()
-        if self.group:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Ignore it: starting, stopping and forking are POSTs with a CSRF token."""
-
-    async def control_recheck(self, _: dict[str, Any]) -> None:
-        """Rights of this user changed somewhere."""
-        watchdog.check_soon()
 
     async def _pump(self, subscription: Subscription, since: int) -> None:
         try:
             await self._follow(subscription, since)
         except asyncio.CancelledError:
             raise
+        except OSError:
+            # the browser went away while something was being sent: disconnect() follows
+            logger.debug("socket of run %s: the browser is gone", subscription.run_id)
         except Exception:
             logger.exception("socket of run %s", subscription.run_id)
             await self.close(OVERLOAD)

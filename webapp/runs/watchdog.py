@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import redis
 import redis.asyncio
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseError
@@ -25,6 +26,7 @@ from webapp.runs import reads
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.publisher import STREAM, WATCH_KEY, WATCH_TTL_S
 from webapp.runs.threads import query
+from webapp.teams.access import CONTROL_GROUP
 from webapp.teams.models import Membership
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ def guard(subscription: Subscription, *, user_id: int, workspace_id: int, sessio
     _process.guarded[subscription] = Holder(user_id, workspace_id, session_key)
     if not _process.tasks:
         _process.check_now = asyncio.Event()
-        jobs = [_heads, _rights] + ([_doorbell, _marks] if settings.REDIS_URL else [])
+        jobs = [_heads, _rights, _control] + ([_doorbell, _marks] if settings.REDIS_URL else [])
         _process.tasks = [asyncio.create_task(_forever(job)) for job in jobs]
 
 
@@ -70,11 +72,6 @@ def release(subscription: Subscription) -> None:
         for task in _process.tasks:
             task.cancel()
         _process.tasks = []
-
-
-def check_soon() -> None:
-    """Check everybody's rights now instead of at the next turn."""
-    _process.check_now.set()
 
 
 async def _forever(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -143,6 +140,21 @@ def _still_allowed(holders: set[Holder]) -> set[Holder]:
         if (holder.user_id, holder.workspace_id) in rights
         and (not holder.session_key or holder.session_key in sessions)
     }
+
+
+async def _control() -> None:
+    """Listen for control messages: somebody's rights have changed somewhere."""
+    layer: Any = get_channel_layer()
+    while True:
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(CONTROL_GROUP, channel)
+            while True:
+                await layer.receive(channel)
+                _process.check_now.set()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("no control messages for a while: %s", error)
+            await asyncio.sleep(1)
 
 
 async def _marks() -> None:

@@ -14,11 +14,14 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from redis.exceptions import RedisError
 
 from webapp.teams.models import Membership, Role, User
 
 logger = logging.getLogger(__name__)
 SESSION_KEY = "workspace"
+CONTROL_GROUP = "control"
+"""The channel layer's group that every web process with open sockets listens to."""
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
@@ -130,23 +133,17 @@ def workspace_context(request: HttpRequest) -> dict[str, Any]:
     return {"membership": active, "memberships": getattr(request, "_memberships", [])}
 
 
-def control_group(user_id: int) -> str:
-    """Name the channel-layer group of all sockets of one user."""
-    return f"user-{user_id}"
-
-
 def membership_changed(user_id: int) -> None:
-    """Make every open socket of this user check its rights at once.
+    """Make every web process check the rights of its open sockets at once.
 
-    Call after a role change, a removal or a logout. It is a hint: sockets also check by themselves
-    every few seconds.
+    Call after a role change, a removal or a logout. It is a hint: sockets are also checked every
+    few seconds without it.
     """
     layer = get_channel_layer()
-    if layer is None:
-        return
+    message = {"type": "control.recheck", "user": user_id}
     try:
-        async_to_sync(layer.group_send)(control_group(user_id), {"type": "control.recheck"})
-    except OSError as error:
+        async_to_sync(layer.group_send)(CONTROL_GROUP, message)
+    except (OSError, RedisError) as error:
         logger.warning("no control message for user %s: %s", user_id, error)
 
 

@@ -23,6 +23,7 @@ from webapp.runs.consumers import cursor_of
 from webapp.runs.hub import HUB
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
+from webapp.teams.access import membership_changed
 from webapp.teams.models import Membership, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -255,16 +256,13 @@ async def test_an_open_socket_ends_with_the_right_it_lives_on(
 
 
 async def test_a_control_message_makes_it_end_at_once(room: Room, settings: Any) -> None:
-    from channels.layers import get_channel_layer
-
     settings.TANDEM = settings.TANDEM | {"recheck_s": 60}
     run, bob = await a_run(room), await client_of(room, "bob")
     ws = socket(run, bob)
     await opened(ws)
     await received(ws, 0)
     await take_away("membership", room.users["bob"], bob)
-    group = f"user-{room.users['bob'].pk}"
-    await get_channel_layer().group_send(group, {"type": "control.recheck"})
+    await sync_to_async(membership_changed)(room.users["bob"].pk)
     assert await ended(ws) == 4409
 
 

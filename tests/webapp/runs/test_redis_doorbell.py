@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 
 from collab_core.events import ModelDelta, encode_body
 from tests.services import RedisServer, wait_for
@@ -17,14 +18,17 @@ from tests.webapp.personas import Room, make_room
 from tests.webapp.runs.test_consumers import (
     a_run,
     client_of,
+    ended,
     finished,
     opened,
     received,
     socket,
     store,
+    take_away,
 )
 from webapp.runs import reads, watchdog
 from webapp.runs.publisher import STREAM, RedisPublisher
+from webapp.teams.access import membership_changed
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -103,3 +107,24 @@ def test_the_stream_and_the_backlog_are_bounded(
     with redis.Redis.from_url(redis_server.url) as client:
         wait_for(lambda: not bell._queue, "an empty backlog")
         wait_for(lambda: 0 < client.xlen(STREAM) < 400, "a short stream", 5)
+
+
+async def test_a_control_message_travels_through_redis(
+    room: Room, bell: RedisPublisher, redis_server: RedisServer, settings: Any
+) -> None:
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis_server.url], "prefix": "tandem-control"},
+        }
+    }
+    settings.TANDEM = settings.TANDEM | {"recheck_s": 60}
+    run, bob = await a_run(room), await client_of(room, "bob")
+    ws = socket(run, bob)
+    await opened(ws)
+    await received(ws, 0)
+    await asyncio.sleep(0.3)  # the process listens by now
+    await take_away("membership", room.users["bob"], bob)
+    await sync_to_async(membership_changed)(room.users["bob"].pk)
+    assert await ended(ws) == 4409
+    await get_channel_layer().flush()
