@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Playwright, Request
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 30_000
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

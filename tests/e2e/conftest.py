@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e.browser import TIMEOUT_MS, Guard, launch
 from tests.e2e.ground import PASSWORD, Ground
@@ -52,6 +52,7 @@ def ground(product: Product, slow_tiers: SlowTiers) -> Ground:
 
 @pytest.fixture(scope="package")
 def chrome() -> Iterator[Browser]:
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser

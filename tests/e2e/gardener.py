@@ -156,7 +156,7 @@ def _run(room: Workspace, story: Story) -> str:
         simulated=True,
         next_seq=len(log),
         owner="planted",
-        lease_until=now + timedelta(days=1),
+        lease_until=now + timedelta(seconds=1_800),
         enqueued_at=now + timedelta(days=1),
         **folded.columns(),
     )

@@ -15,7 +15,7 @@ from tests.services import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
-FAST, SLOW = "0.02", "0.4"
+FAST, SLOW = "0.02", "0.15"
 """Time scales of the simulated tiers: of the product's own, and of those for runs to be watched."""
 _OUR_VARIABLES = re.compile(
     r"^(TANDEM_|DJANGO_|DATA_DIR|DATABASE_URL|REDIS_URL|SECRET_KEY|ALLOWED|DEBUG|PORT|HOST$)"
@@ -89,6 +89,7 @@ class Product(Child):
             "DATA_DIR": str(self.folder / "data"),
             "PORT": str(self.port),
             "TANDEM_TIME_SCALE": FAST,
+            "TANDEM_LEASE_S": "600",  # planted runs stay "running" in nobody's hands for that long
             "DJANGO_SETTINGS_MODULE": "webapp.settings",
         }
 
