@@ -16,6 +16,13 @@ from django.db.models import F
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
+from django.contrib.auth import (  # noqa: E402
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+)
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+
 from tests.webapp.runs import oracle  # noqa: E402
 from webapp.runs import leases, services  # noqa: E402
 from webapp.runs.models import Collection, Run, SampleTask  # noqa: E402
@@ -69,6 +76,17 @@ def wait(deadline_s: str) -> None:
         time.sleep(0.1)
 
 
+def session() -> None:
+    """Sign the demo user in; print the session's key."""
+    user = User.objects.get(username="demo")
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.create()
+    sys.stdout.write(f"{store.session_key}\n")
+
+
 def jump(hours: str) -> None:
     """Make every lease look as if the database's clock had jumped by this many hours."""
     shift = timedelta(hours=-float(hours))
@@ -89,5 +107,12 @@ def check(count: str, poison: str = "never") -> None:
 
 
 if __name__ == "__main__":
-    commands = {"submit": submit, "work": work, "wait": wait, "jump": jump, "check": check}
+    commands = {
+        "submit": submit,
+        "work": work,
+        "wait": wait,
+        "session": session,
+        "jump": jump,
+        "check": check,
+    }
     commands[sys.argv[1]](*sys.argv[2:])

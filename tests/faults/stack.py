@@ -79,6 +79,12 @@ class Stack:
             *("--pidfile", str(self.folder / "beat.pid"), "--loglevel", "WARNING"),
         )
 
+    def web(self, port: int) -> subprocess.Popen[bytes]:
+        return self._spawn(
+            *("-m", "uvicorn", "webapp.asgi:application", "--port", str(port)),
+            *("--lifespan", "off", "--log-level", "warning"),
+        )
+
     def _spawn(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / "stderr.txt").open("ab") as stderr:
             process = subprocess.Popen(

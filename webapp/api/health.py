@@ -29,10 +29,13 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker and a worker that really consumes; 503 with the causes otherwise."""
     problems = {name: cause for name, cause in (_database(), _worker()) if cause}
-    return JsonResponse(
+    response = JsonResponse(
         {"status": "degraded" if problems else "ok", "problems": problems},
         status=503 if problems else 200,
     )
+    # probes ask every few seconds: the answer says it, the log need not
+    response._has_been_logged = True  # type: ignore[attr-defined] # noqa: SLF001
+    return response
 
 
 def _database() -> tuple[str, str]:
