@@ -34,6 +34,9 @@ FEW = 1_000
 """Matches of a text up to which the text index decides alone."""
 FREQUENT = 4
 """A text that more than one in so many runs has is matched on the walk."""
+SAMPLE, FREQUENT_NOW, FETCHED = 500, 20, 5_000
+"""PostgreSQL: a text that more than one in 20 of the newest 500 runs has is matched on the walk;
+otherwise up to so many matches are fetched first."""
 NEWEST = 20_000
 """Runs in which words too short for the text index are looked for."""
 MAX_TERMS = 8
@@ -249,8 +252,8 @@ def _text(where: _Where, text: str) -> None:
         last = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         where.narrow(pk__gt=last - NEWEST)
         where.notices.append(f"Such short words were looked for in the newest {NEWEST:,} runs.")
-    if connection.vendor == "sqlite":
-        usable = _by_text_index(where, usable)
+    by_index = _by_text_index if connection.vendor == "sqlite" else _by_trigrams
+    usable = by_index(where, usable)
     for term in usable:
         where.narrow(question__icontains=term)
 
@@ -284,3 +287,21 @@ def _by_text_index(where: _Where, terms: list[str]) -> list[str]:
     else:
         where.narrow(pk__in=found)
     return [term for term in terms if len(term) < 3]
+
+
+def _by_trigrams(where: _Where, terms: list[str]) -> list[str]:
+    """The same on PostgreSQL. Its planner takes matches for evenly spread and walks along the order,
+    past all runs if they are old or in another workspace; few ones are better fetched first."""
+    if all(len(term) < 3 for term in terms):
+        return terms
+    matches = Run.objects.filter(workspace=where.workspace)
+    newest = list(matches.order_by("-pk").values_list("pk", flat=True)[:SAMPLE])
+    for term in terms:
+        matches = matches.filter(question__icontains=term)
+    if newest and matches.filter(pk__gte=newest[-1]).count() * FREQUENT_NOW > len(newest):
+        return terms
+    found = list(matches.values_list("pk", flat=True)[: FETCHED + 1])
+    if len(found) > FETCHED:
+        return terms
+    where.narrow(pk__in=found)
+    return []
