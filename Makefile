@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 PY := .venv/bin/python
-BENCHMARKS ?= engine_floor streaming engine strategies
+BENCHMARKS ?= engine_floor streaming engine journal dispatch sockets pages browser strategies
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
 .PHONY: run test check bench test-vllm screenshots install install-dev install-services clean

@@ -3,7 +3,7 @@
 Ours is the worker of the product (lease, heart-beat, group commit, doorbell) with AgentCollab on two
 tiers, on SQLite and on a real PostgreSQL; the peer is ``chat.completions.create()`` with the growing
 messages and one JSON line a step. CPU is user + system time of all threads of a process of its own,
-the best of ``--rounds``; a database server's share is not in it. Then 64 runs at once in one process
+the best of ``--rounds``, each of five runs in turn; a database server's share is not in it. Then 64 runs at once in one process
 with replies after 150 ms: the share of the ideal throughput from the first step's start to the last
 step's end of all runs together, by the times in the stored events.
 
@@ -31,10 +31,11 @@ from benchmarks.report import write_result
 
 DELAY_S = 0.15
 AT_ONCE = 64
+IN_TURN = 5
 PEER = "openai create()"
 
 
-def tandem(url: str, *, steps: int, runs: int) -> dict[str, float]:
+def tandem(url: str, *, steps: int, runs: int, together: int) -> dict[str, float]:
     """Do the runs with the product's worker on this process's database."""
     from collab_core.tools.base import Tool
     from webapp.runs.leases import Claim
@@ -55,8 +56,9 @@ def tandem(url: str, *, steps: int, runs: int) -> dict[str, float]:
     worker.start()
     worker.run(warm.pk)  # imports and first connections
     with taken() as figures:
-        for future in [worker.submit(run_id) for run_id in ids]:
-            future.result(timeout=300)
+        for number in range(0, len(ids), together):
+            for future in [worker.submit(run_id) for run_id in ids[number : number + together]]:
+                future.result(timeout=300)
     worker.stop()
     done = Run.objects.filter(pk__in=ids, status="finished", steps=steps).count()
     assert done == runs, f"only {done} of {runs} runs did their {steps} steps"
@@ -77,10 +79,11 @@ def share_of_ideal(ids: Sequence[int]) -> float:
     return float(longest * DELAY_S / (last - first))
 
 
-def peer(url: str, *, steps: int, runs: int) -> dict[str, float]:
+def peer(url: str, *, steps: int, runs: int, together: int) -> dict[str, float]:
     asyncio.run(openai_runs(url, steps=2, runs=1, stream=False))
     with taken() as figures:
-        asyncio.run(openai_runs(url, steps=steps, runs=runs, stream=False))
+        for _ in range(runs // together):
+            asyncio.run(openai_runs(url, steps=steps, runs=together, stream=False))
     return figures | {"share": steps * DELAY_S / figures["wall_s"]}
 
 
@@ -104,6 +107,7 @@ def measure(
         with stage.folder() as folder:
             command = [sys.executable, "-m", "benchmarks.journal", "--child", name, url]
             command += [str(folder), databases.get(name, ""), str(steps), str(runs)]
+            command += [str(AT_ONCE if runs == AT_ONCE else 1)]
             out = subprocess.run(
                 command, stdout=subprocess.PIPE, text=True, check=True, timeout=400
             )
@@ -114,12 +118,13 @@ def measure(
 
 
 def child(arguments: Sequence[str]) -> None:
-    name, url, folder, database_url, steps, runs = arguments
+    name, url, folder, database_url, *numbers = arguments
+    steps, runs, together = map(int, numbers)
     loop = peer
     if name != PEER:
         stage.set_up(Path(folder), database_url=database_url)
         loop = tandem
-    print(json.dumps(loop(url, steps=int(steps), runs=int(runs))))
+    print(json.dumps(loop(url, steps=steps, runs=runs, together=together)))
 
 
 def one_run(names: Sequence[str], databases: dict[str, str], rounds: int) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def one_run(names: Sequence[str], databases: dict[str, str], rounds: int) -> dic
             for name in names:
                 if name == PEER and steps == 200:
                     continue
-                took = measure(name, url, databases, steps=steps, runs=1, rounds=rounds)
+                took = measure(name, url, databases, steps=steps, runs=IN_TURN, rounds=rounds)
                 result[f"{name}, {steps} steps, CPU us a step"] = took["cpu_us_per_step"]
                 print(f"{name}, {steps} steps: {took['cpu_us_per_step']} us CPU a step")
     whole = result[f"{PEER}, 40 steps, CPU us a step"]
@@ -164,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=("one", "many"))
-    parser.add_argument("--child", nargs=6)
+    parser.add_argument("--child", nargs=7)
     options = parser.parse_args()
     if options.child:
         child(options.child)
