@@ -338,6 +338,11 @@ function wireFork() {
     setText(dialog.querySelector("[data-fork-step]"), step);
     dialog.showModal();
   });
+  // the card may have been drawn anew meanwhile: its new button gets the focus back
+  dialog.addEventListener("close", () => {
+    const step = dialog.querySelector("[data-fork-step]")?.textContent;
+    /** @type {HTMLElement | null} */ (document.querySelector(`[data-fork="${step}"]`))?.focus({ preventScroll: true });
+  });
   const select = /** @type {HTMLSelectElement} */ (dialog.querySelector("[name=strategy]"));
   const show = () => {
     for (const part of dialog.querySelectorAll("[data-parameters]")) {

@@ -4,7 +4,7 @@ import { finished } from "./model.js";
 import { count, verdict } from "./format.js";
 import { tierBadge } from "./step-card.js";
 
-const PAGE = 200;
+const PAGE = 150;
 
 /** Switch between a chart and its table. Answers an object with `update()`. */
 export function tableToggle({ buttons, chart, legend, table, model, wakeChart }) {

@@ -151,11 +151,12 @@ export class Trajectory {
   }
 
   mount([first, last]) {
-    const wanted = new Set();
+    // what goes, goes first: a card that had to be moved past it would lose the focus
+    const wanted = new Set(this.items.slice(first, last).map((item) => item.key));
+    for (const [key, node] of this.nodes) if (!wanted.has(key)) { node.remove(); this.nodes.delete(key); }
     let place = null;
     for (let i = first; i < last; i += 1) {
       const item = this.items[i];
-      wanted.add(item.key);
       const node = this.node(item, i);
       const next = place ? place.nextSibling : this.list.firstChild;
       if (next !== node) this.list.insertBefore(node, next);
@@ -164,7 +165,6 @@ export class Trajectory {
       if (node.style.transform !== move) node.style.transform = move;
       place = node;
     }
-    for (const [key, node] of this.nodes) if (!wanted.has(key)) { node.remove(); this.nodes.delete(key); }
     this.list.style.height = `${this.tops[this.items.length]}px`;
   }
 
