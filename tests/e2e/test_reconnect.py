@@ -20,7 +20,7 @@ _OFFLINE = r"ERR_INTERNET_DISCONNECTED|WebSocket connection to .* failed|ERR_NET
 
 
 def _start(page: Page, strategy: str = "large") -> RunPage:
-    form = NewRunPage(page).pick("hard", place=1).settle(ladder="slow").choose(strategy)
+    form = NewRunPage(page).pick("medium", place=1).settle(ladder="slow").choose(strategy)
     return form.submit()
 
 
