@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
@@ -93,6 +94,7 @@ def icon_sprite() -> SafeString:
 
 
 @register.simple_tag
+@cache
 def icon(name: str, extra: str = "") -> SafeString:
     """Return an icon of the sprite; it is decoration, its neighbour text carries the meaning."""
     return format_html(
@@ -197,6 +199,14 @@ def age(value: datetime | None) -> str:
         if gone >= size:
             return f"{int(gone // size)} {unit} ago"
     return "now"
+
+
+@register.simple_tag
+def when(value: datetime) -> SafeString:
+    """Return how long ago, with the time itself (UTC) in its title: digits only, nothing to escape."""
+    return SafeString(
+        f'<time datetime="{value.isoformat()}" title="{value:%Y-%m-%d %H:%M} UTC">{age(value)}</time>'
+    )
 
 
 @register.filter
