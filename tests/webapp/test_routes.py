@@ -182,9 +182,7 @@ def ask(room: Room, run: Run, path: str, row: Row, role: str) -> Any:
     )
 
 
-CASES = list(PAGES.items()) + [
-    (path, row) for path, rows in API.items() for row in rows
-]
+CASES = list(PAGES.items()) + [(path, row) for path, rows in API.items() for row in rows]
 
 
 @pytest.mark.parametrize("role", ROLES)
