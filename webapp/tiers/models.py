@@ -143,9 +143,7 @@ class Ladder(models.Model):
         )
 
     def ordered_rungs(self) -> list[Rung]:
-        return sorted(
-            self.rungs.select_related("endpoint").all(), key=lambda rung: rung.position
-        )
+        return sorted(self.rungs.select_related("endpoint").all(), key=lambda rung: rung.position)
 
 
 class Rung(models.Model):
