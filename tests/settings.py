@@ -15,8 +15,8 @@ os.environ.setdefault("ALLOWED_HOSTS", "testserver,localhost,127.0.0.1")
 os.environ.setdefault("TANDEM_HTTPS", "0")
 os.environ.setdefault("TANDEM_STATIC_HASHED", "0")
 
-from webapp.settings import *  # noqa: E402, F403
-from webapp.settings import DATA_DIR, DATABASES  # noqa: E402
+from webapp.settings import *  # noqa: F403
+from webapp.settings import DATA_DIR, DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
