@@ -61,7 +61,7 @@ def _outcome(last: dict[str, Any]) -> str:
 
 
 def _latency(log: Log) -> float:
-    return sum(step["latency"]["total_s"] for step in finished_steps(list(log)))
+    return sum(float(step["latency"]["total_s"]) for step in finished_steps(list(log)))
 
 
 def _speedup(log: Log, baseline: Log) -> Exact:

@@ -73,7 +73,8 @@ class RunPage:
     def cards(self) -> list[int]:
         """Return the steps whose cards are in the page, in the order shown."""
         found = self.page.locator("#trajectory li[data-step]")
-        return found.evaluate_all("all => all.map((one) => Number(one.dataset.step))")
+        steps: list[int] = found.evaluate_all("all => all.map((one) => Number(one.dataset.step))")
+        return steps
 
     def card(self, step: int) -> Locator:
         return self.page.locator(f"#step-{step}")
@@ -96,7 +97,9 @@ class RunPage:
             onward.click()
 
     def order_faults(self) -> list[str]:
-        return self.page.evaluate("window.__order.faults")  # type: ignore[no-any-return]
+        """Return each state of the list in which a step was doubled or out of place."""
+        faults: list[str] = self.page.evaluate("window.__order.faults")
+        return faults
 
 
 class NewRunPage:

@@ -12,7 +12,8 @@ LIGHT, DARK = "rgb(246, 247, 249)", "rgb(11, 13, 16)"
 
 
 def _background(page: Page) -> str:
-    return page.evaluate(_BACKGROUND)  # type: ignore[no-any-return]
+    colour: str = page.evaluate(_BACKGROUND)
+    return colour
 
 
 def test_the_system_decides_at_first(enter: Enter) -> None:
