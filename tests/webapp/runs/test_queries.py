@@ -163,4 +163,5 @@ def test_a_page_costs_a_fixed_number_of_queries(room: Room, runs: list[Run]) -> 
             RunFilters(q="ship", ladder=room.ladder.name, collection="docs", who="bob"),
             "cost",
         )
-    assert len(all_filters) <= 6
+    # PostgreSQL first asks for a few matches of the text; SQLite needs one query less
+    assert len(all_filters) <= 7
