@@ -164,7 +164,9 @@ def new_run(request: HttpRequest) -> HttpResponse:
     workspace = active_workspace(request).workspace
     if request.method == "POST":
         form = NewRunForm(request.POST, workspace=workspace)
-        parameters = parameter_forms(request.POST)
+        # a card that was not ticked sent nothing: bound, it would lose its defaults
+        bound = parameter_forms(request.POST)
+        parameters = parameter_forms() | {name: bound[name] for name in _ticked(form)}
         if runs := _submitted(request, form, parameters):
             return _after_submit(runs)
     else:

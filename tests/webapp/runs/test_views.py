@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from collab_core.strategies.registry import STRATEGIES
 from tests.fixtures.make_run import HOSTILE
 from tests.webapp.personas import Room, make_collection
 from webapp.runs.models import Run, SampleTask
@@ -76,6 +77,14 @@ def test_a_wrong_entry_is_told_at_its_field_and_the_input_is_kept(
     assert "data-focus-first" in text
     assert 'name="seed" value="' in text or changes.get("seed")
     assert not Run.objects.exists()
+
+
+def test_a_strategy_ticked_after_a_refusal_still_has_its_defaults(bob: Client, room: Room) -> None:
+    page = bob.post("/runs/new/", form(room, question=""))
+    strategy = STRATEGIES["agentcollab-static"]
+    static = dict(page.context["cards"])[strategy]
+    assert static["budget_base"].value() == strategy.parameters().budget_base
+    assert static["early_hand_back"].value() is True
 
 
 def test_hostile_text_stays_text(bob: Client, room: Room) -> None:
