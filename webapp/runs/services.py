@@ -337,10 +337,12 @@ def _checked_collection(workspace: Workspace, collection: Collection | None) -> 
 def _known_task(
     collection: Collection | None, task_id: str, question: str
 ) -> tuple[str, list[str]]:
-    """Return the sample task's id and gold answers; none for a typed or an edited question."""
+    """Return the sample task's id and gold answers: picked, or typed word for word."""
+    tasks = SampleTask.objects.filter(collection=collection)
     if not task_id:
-        return "", []
-    task = SampleTask.objects.filter(collection=collection, task_id=task_id).first()
+        typed = tasks.filter(question=question).first() if collection else None
+        return (typed.task_id, list(typed.answers)) if typed else ("", [])
+    task = tasks.filter(task_id=task_id).first()
     if collection is None or task is None:
         raise InvalidInput(f"There is no sample task {task_id[:80]!r}.", field="task_id")
     if task.question.strip() != question:

@@ -88,6 +88,7 @@ def test_a_sample_task_brings_its_answers_unless_the_question_was_edited(room: R
     assert room.submit(collection=docs, task_id="t1", question="Who?").gold == ["Ada"]
     edited = room.submit(collection=docs, task_id="t1", question="Who else?")
     assert (edited.task_id, edited.gold) == ("", [])
+    assert room.submit(collection=docs, question="Who?").task_id == "t1"
 
 
 def test_the_same_key_gives_the_same_run(room: Room) -> None:
