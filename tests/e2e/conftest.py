@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.e2e.browser import TIMEOUT_MS, Guard, launch
 from tests.e2e.ground import PASSWORD, Ground
 from tests.e2e.pages import sign_in
-from tests.e2e.product import Product, SlowTiers
+from tests.e2e.product import REAL, SLOW, Product, SlowTiers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,16 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def slow_tiers() -> Iterator[SlowTiers]:
-    tiers = SlowTiers()
-    tiers.start(ready="/v1")
-    yield tiers
-    tiers.stop()
-    tiers.remove()
+def tiers() -> Iterator[dict[str, SlowTiers]]:
+    """Servers of simulated models by the name of the ladder that is planted for them."""
+    servers = {"slow": SlowTiers(SLOW), "real": SlowTiers(REAL)}
+    for server in servers.values():
+        server.start(ready="/v1")
+    yield servers
+    for server in servers.values():
+        server.stop()
+        server.remove()
 
 
 @pytest.fixture(scope="package")
-def product(slow_tiers: SlowTiers) -> Iterator[Product]:
+def product(tiers: dict[str, SlowTiers]) -> Iterator[Product]:
     """The running product; it must also end by itself and without a traceback in its log."""
     started = Product()
     started.start(ready="Tandem is ready")
@@ -45,8 +48,10 @@ def product(slow_tiers: SlowTiers) -> Iterator[Product]:
 
 
 @pytest.fixture(scope="package")
-def ground(product: Product, slow_tiers: SlowTiers) -> Ground:
-    printed = product.run_python("tests.e2e.planting", json.dumps({"slow_url": slow_tiers.url}))
+def ground(product: Product, tiers: dict[str, SlowTiers]) -> Ground:
+    printed = product.run_python(
+        "tests.e2e.planting", json.dumps({name: server.url for name, server in tiers.items()})
+    )
     return Ground(**json.loads(printed))
 
 

@@ -1,7 +1,8 @@
-"""Fills the product's database: people with roles, a slow ladder, runs in every state."""
+"""Fills the product's database: people with roles, ladders, runs in every state."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -20,12 +21,13 @@ from webapp.teams.models import Membership, User, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
 
 
-def plant(slow_url: str) -> Ground:
+def plant(servers: Mapping[str, str]) -> Ground:
     """Plant everything and return where it is."""
     ground = Ground()
     demo = Workspace.objects.get(name="Demo")
     _people(demo)
-    ground.slow_ladder = _slow_ladder(demo, slow_url)
+    for name, url in servers.items():
+        _ladder(demo, name, url)
     for end in ENDS:
         told = Story(question=QUESTION, turns=turns(STEPS), end=end, submitted_by="alice")
         ground.runs[end] = _run(demo, told)
@@ -59,12 +61,12 @@ def _people(demo: Workspace) -> None:
         Membership.objects.create(workspace=room, user=user, role=role)
 
 
-def _slow_ladder(demo: Workspace, url: str) -> str:
-    kept = Ladder.objects.create(workspace=demo, name="slow")
+def _ladder(demo: Workspace, name: str, url: str) -> None:
+    kept = Ladder.objects.create(workspace=demo, name=name)
     for position, tier in enumerate(preset_ladder("ddv2-7b-38b", url).tiers):
         endpoint = Endpoint.objects.create(
             workspace=demo,
-            name=f"slow {tier.model}",
+            name=f"{name} {tier.model}",
             base_url=url,
             model=tier.model,
             price_input_usd=tier.price_input_usd,
@@ -73,7 +75,6 @@ def _slow_ladder(demo: Workspace, url: str) -> str:
             structured_output=True,
         )
         Rung.objects.create(ladder=kept, endpoint=endpoint, position=position, tier_name=tier.name)
-    return str(kept.uuid)
 
 
 def _hostile(ground: Ground) -> None:

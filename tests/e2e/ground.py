@@ -16,7 +16,6 @@ class Ground:
     """What was planted: runs (their UUIDs) by what they show."""
 
     runs: dict[str, str] = field(default_factory=dict)
-    slow_ladder: str = ""
     hostile_ladder: str = ""
     hostile_endpoint: str = ""
 

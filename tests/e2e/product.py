@@ -15,8 +15,9 @@ from tests.services import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
-FAST, SLOW = "0.02", "0.15"
-"""Time scales of the simulated tiers: of the product's own, and of those for runs to be watched."""
+FAST, SLOW, REAL = "0.02", "0.15", "1"
+"""Time scales of the simulated tiers: of the product's own, of those for runs to be watched, and of
+those for runs that must not end before they are stopped."""
 _OUR_VARIABLES = re.compile(
     r"^(TANDEM_|DJANGO_|DATA_DIR|DATABASE_URL|REDIS_URL|SECRET_KEY|ALLOWED|DEBUG|PORT|HOST$)"
 )
@@ -66,11 +67,11 @@ class Child:
 
 
 class SlowTiers(Child):
-    """Simulated tiers whose runs last for some seconds, so that they can be watched."""
+    """Simulated tiers whose runs last for some time, so that they can be watched."""
 
-    def __init__(self) -> None:
+    def __init__(self, time_scale: str) -> None:
         self.port = free_port()
-        options = ["--port", str(self.port), "--time-scale", SLOW]
+        options = ["--port", str(self.port), "--time-scale", time_scale]
         super().__init__(
             "tiers", ["-u", "-m", "collab_core", "simulate-tiers", *options], dict(os.environ)
         )

@@ -39,7 +39,7 @@ def _another_run(page: Page, button: str) -> RunPage:
 
 def test_stop_ends_a_run_at_once(enter: Enter) -> None:
     page = enter("bob")
-    shown = NewRunPage(page).pick("hard", place=2).settle(ladder="slow").submit()
+    shown = NewRunPage(page).pick("hard", place=2).settle(ladder="real").submit()
     shown.wait_for_steps(1)
     page.get_by_role("button", name="Stop run").first.click()
     dialog = page.get_by_role("dialog")
