@@ -42,10 +42,18 @@ def compare(request: HttpRequest) -> HttpResponse:
         "plotly_js": static(PLOTLY_URL_PATH),
         "payload": {
             "runs": [_for_page(run) for run in runs],
-            "baseline": next((i for i, run in enumerate(runs) if str(run.uuid) == baseline), 0),
+            "baseline": _baseline(runs, baseline),
         },
     }
     return render(request, "compare/compare.html", context)
+
+
+def _baseline(runs: list[Run], chosen: str) -> int:
+    """Return the place of the chosen run, else of a large-only one: speedup is defined against it."""
+    for place, run in enumerate(runs):
+        if str(run.uuid) == chosen:
+            return place
+    return next((place for place, run in enumerate(runs) if run.strategy == "large"), 0)
 
 
 def _wanted(raw: str) -> list[UUID]:

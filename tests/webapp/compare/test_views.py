@@ -17,6 +17,16 @@ def test_two_runs_of_one_task_get_letters_in_the_order_of_the_address(
     assert payload["baseline"] == 1
 
 
+def test_the_baseline_is_the_large_only_run_unless_another_is_chosen(
+    bob: Client, room: Room
+) -> None:
+    small, large = (room.submit(strategies=[(name, {})]) for name in ("small", "large"))
+    address = f"/compare/?runs={small.uuid},{large.uuid}"
+    assert bob.get(address).context["payload"]["baseline"] == 1
+    chosen = bob.get(f"{address}&baseline={small.uuid}")
+    assert chosen.context["payload"]["baseline"] == 0
+
+
 def test_fewer_than_two_runs_ask_for_more(bob: Client, room: Room) -> None:
     text = bob.get("/compare/").content.decode()
     assert "Pick 2 to 6 runs" in text
