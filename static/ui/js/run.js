@@ -133,8 +133,8 @@ function drawVerdict({ run, terminal }) {
   const host = $("verdict");
   if (!terminal) { fill(host); return; }
   if (run.status === "finished") fill(host, answerCard(run, terminal));
-  else if (run.status === "failed") fill(host, failureCard(run));
-  else fill(host, h("section", { class: "card pad answer", "aria-label": "Stopped" }, h("p", { class: "strong" }, terminal.by ? `Stopped by ${terminal.by}` : "Stopped"), h("p", { class: "soft" }, `${plural(terminal.totals.steps, "step")} are kept. Fork the run from any of them to go on.`)));
+  else if (run.status === "failed") fill(host, failureCard(run, terminal));
+  else fill(host, h("section", { class: "card pad answer", "aria-label": "Stopped" }, h("p", { class: "strong" }, terminal.by ? `Stopped by ${terminal.by}` : "Stopped"), h("p", { class: "soft" }, kept(terminal.totals.steps))));
 }
 
 function answerCard(run, terminal) {
@@ -148,13 +148,19 @@ function answerCard(run, terminal) {
     gold || ended ? h("dl", {}, gold, ended) : null);
 }
 
-function failureCard(run) {
+/** What is left of a run that broke off, and what can be done with it. */
+function kept(steps) {
+  if (!steps) return "No step was finished. Re-run the task to try again.";
+  return steps === 1 ? "One step is kept. Fork the run from it to go on." : `${steps} steps are kept. Fork the run from any of them to go on.`;
+}
+
+function failureCard(run, terminal) {
   const error = run.error || {};
   return h("section", { class: "card pad answer failure", "aria-label": "Failure" },
     h("div", { class: "row" }, h("h2", {}, "The run failed"), h("span", { class: "chip chip-bad" }, icon("triangle-alert"), (error.code || "error").replaceAll("_", " ")), error.where ? h("span", { class: "small-text muted" }, error.where) : null),
     h("p", { class: "wrap" }, error.message || "No message was recorded."),
     error.hint ? h("p", { class: "wrap soft" }, error.hint) : null,
-    h("p", { class: "small-text muted" }, "Finished steps are kept. Fork the run from its last step to go on."));
+    h("p", { class: "small-text muted" }, kept(terminal.totals.steps)));
 }
 
 // ---- events --------------------------------------------------------------------------------------
@@ -191,7 +197,7 @@ function onEvent(type, event) {
   if (type === EVENTS.stepStarted) stepArrived = performance.now();
   if (type === EVENTS.tierSwitched) announce(event.to_tier > event.from_tier ? `Escalated to ${event.to_name}, level ${event.level}` : `Back to ${event.to_name}`);
   $("skeleton").hidden = true;
-  trajectory.update(event.step ? [event.step] : []);
+  trajectory.update(event.step ? [event.step] : model.terminal && model.current ? [model.current.started.step] : []);
   drawNow(model);
   if (type === EVENTS.stepFinished || type === EVENTS.stepStarted) {
     drawFigures(model);

@@ -118,23 +118,25 @@ function decisionWords(step) {
   return `${capital(step.reason.replaceAll("_", " "))}, level ${step.level}${budget}`;
 }
 
-/** The step that is being worked on, with the text as it comes in. */
+/** The step that is being worked on, with the text as it comes in; or the one a run broke off in. */
 export function runningCard(model, row) {
   const { started } = model.current;
+  const ended = Boolean(model.terminal);
   const look = tierLook(started.tier, model.names.length);
   const bodies = model.bodies.get(row.step);
   const long = { shown: true, any: false };
   const pending = pendingCall(bodies);
   return h("div", { class: `step step-running rail-${look.key} tint-${look.key}` },
     h("div", { class: "step-head" },
-      h("a", { class: "step-no", href: `#step-${row.step}`, "aria-label": `Step ${row.step}, running` }, row.step), tierBadge(model, started.tier),
+      h("a", { class: "step-no", href: `#step-${row.step}`, "aria-label": `Step ${row.step}, ${ended ? "not finished" : "running"}` }, row.step), tierBadge(model, started.tier),
       started.level > 0 ? h("span", { class: "small-text soft" }, `level ${started.level}`) : null,
       h("span", { class: "row-end small-text soft nowrap", "data-live-meta": true })),
     ...(bodies ? [...thoughtParts(started, { replies: bodies.replies }, bodies.judged, long), ...attemptParts(bodies)] : []),
-    h("div", { class: "line line-think", "data-live-line": true }, icon("brain"), h("div", { class: "text thought live", dir: "auto", "data-live": true }), h("span", { class: "sr" }, "Text of the running step")),
-    pending ? line("act", "Action", h("code", { class: "act" }, pending), h("span", { class: "small-text soft" }, "running")) : null,
+    h("div", { class: "line line-think", "data-live-line": true }, icon("brain"), h("div", { class: `text thought${ended ? "" : " live"}`, dir: "auto", "data-live": true }), h("span", { class: "sr" }, ended ? "Text of the unfinished step" : "Text of the running step")),
+    pending ? line("act", "Action", h("code", { class: "act" }, pending), ended ? null : h("span", { class: "small-text soft" }, "running")) : null,
     ...actionParts({ action: "" }, bodies, { shown: false, any: false }),
-    h("div", { class: "step-foot" }, h("span", { class: "chip chip-plain" }, icon("circle-dashed"), bodies?.judged ? verdict(bodies.judged.status, bodies.judged.indicator) : "Judged when the step ends")));
+    h("div", { class: "step-foot" }, h("span", { class: "chip chip-plain" }, icon("circle-dashed"), bodies?.judged ? verdict(bodies.judged.status, bodies.judged.indicator)
+        : ended ? "Not finished" : "Judged when the step ends")));
 }
 
 function pendingCall(bodies) {
@@ -149,7 +151,7 @@ export function updateLive(model, node) {
   const row = node.querySelector("[data-live-line]");
   if (!target || !row) return;
   const said = [liveText(model, "reasoning"), liveText(model), liveText(model, "tool_call")].filter(Boolean).join("\n");
-  const waiting = !said && !(model.bodies.get(model.current?.started.step)?.replies.length);
+  const waiting = !said && !model.terminal && !(model.bodies.get(model.current?.started.step)?.replies.length);
   row.hidden = !said && !waiting;
   const text = said || "Waiting for the first token";
   if (target.firstChild) target.firstChild.nodeValue = text;
