@@ -18,7 +18,7 @@ from collab_core.benchmarks.tasks import DOCUMENTS_FOLDER, TASKS_FILE, load_task
 from collab_core.benchmarks.world import generate
 from collab_core.domain import Tier
 from collab_core.simulator.presets import ladder as preset_ladder
-from collab_core.tools.indexing import index_folder
+from collab_core.tools.indexing import IndexReport, index_folder
 from webapp.runs.models import Collection, SampleTask
 from webapp.teams.models import Membership, Role, User, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
@@ -45,7 +45,9 @@ def seed(*, simulator_url: str) -> Demo:
     return demo
 
 
-def index_into(workspace: Workspace, *, name: str, title: str, source: Path) -> Collection:
+def index_into(
+    workspace: Workspace, *, name: str, title: str, source: Path
+) -> tuple[Collection, IndexReport]:
     """Index a folder of documents as a collection of the workspace; again replaces the index.
 
     Raises:
@@ -58,7 +60,7 @@ def index_into(workspace: Workspace, *, name: str, title: str, source: Path) -> 
         name=name,
         defaults={"title": title, "index_file": file_name, "documents": report.indexed},
     )
-    return collection
+    return collection, report
 
 
 def load_tasks_into(collection: Collection, path: Path) -> int:
@@ -114,7 +116,7 @@ def _world(workspace: Workspace) -> None:
         return
     folder = Path(settings.DATA_DIR) / WORLD
     write_world(generate(), folder)
-    collection = index_into(
+    collection, _ = index_into(
         workspace, name=WORLD, title="Shipped world", source=folder / DOCUMENTS_FOLDER
     )
     load_tasks_into(collection, folder / TASKS_FILE)

@@ -33,12 +33,13 @@ def run(args: argparse.Namespace) -> int:
     """
     report = index_folder(args.source, args.target, max_file_bytes=args.max_file_bytes)
     sys.stdout.write(f"{report.indexed} documents indexed into {args.target}\n")
-    for line in _remarks(report):
+    for line in remarks(report):
         sys.stderr.write(line + "\n")
     return 0
 
 
-def _remarks(report: IndexReport) -> list[str]:
+def remarks(report: IndexReport) -> list[str]:
+    """Return one line for each file that was not taken whole."""
     return [
         *(f"shortened: {name}" for name in report.shortened),
         *(f"refused (leads out of the folder, or unreadable): {name}" for name in report.refused),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 
 from collab_core.errors import InvalidInput
+from collab_core.tools.commands import remarks
 from webapp.seeding import index_into, load_tasks_into
 from webapp.teams.models import Workspace
 
@@ -30,10 +32,16 @@ class Command(BaseCommand):
             raise CommandError(f"There is no workspace {options['workspace']!r}.")
         try:
             validate_slug(name)
-            collection = index_into(
+            collection, report = index_into(
                 workspace, name=name, title=options["title"] or name, source=options["folder"]
             )
             tasks = load_tasks_into(collection, options["tasks"]) if options["tasks"] else 0
+        except ValidationError as error:
+            raise CommandError(
+                f"The name {name!r} has other than letters, digits, - and _."
+            ) from error
         except InvalidInput as error:
             raise CommandError(f"{error.message} {error.hint}".strip()) from error
+        for line in remarks(report):
+            self.stderr.write(line)
         self.stdout.write(f"{collection.documents} documents, {tasks} tasks in {name}")
