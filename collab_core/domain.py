@@ -247,6 +247,8 @@ class Totals:
     steps: int = 0
     latency_s: float = 0.0
     """Sum of the steps' latencies."""
+    unfinished_s: float = 0.0
+    """Spent in a step that never finished: its calls, a failed or stopped one with its retries too."""
     usage: Usage = field(default_factory=Usage)
     output_tokens_by_tier: tuple[int, ...] = ()
     steps_by_tier: tuple[int, ...] = ()

@@ -65,7 +65,12 @@ def own_secret_key(folder: Path) -> str:
     path, draft = folder / "secret_key", folder / f".secret_key.{os.getpid()}"
     if path.exists():
         return path.read_text()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"DATA_DIR={folder} cannot be made a folder ({error.strerror}). Name another one."
+        ) from error
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(50))

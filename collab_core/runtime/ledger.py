@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from collab_core import events as ev
-from collab_core.domain import Totals, Usage
+from collab_core.domain import Attempt, Totals, Usage
 from collab_core.runtime.costs import add_cost
 
 
@@ -25,6 +26,8 @@ class Ledger:
     failed_attempts: int = 0
     checks_missing: int = 0
     checks_malformed: int = 0
+    _busy_at_step: float = 0.0
+    """``busy_s`` when the latest step finished."""
 
     def __post_init__(self) -> None:
         self.output_tokens_by_tier = [0] * self.tiers
@@ -41,6 +44,7 @@ class Ledger:
                 self.steps += 1
                 self.steps_by_tier[event.tier] += 1
                 self.latency_s = event.cumulative_s
+                self._busy_at_step = self.busy_s
             case ev.TierSwitched():
                 self.switches += 1
             case ev.ProgressJudged(status="missing"):
@@ -48,10 +52,19 @@ class Ledger:
             case ev.ProgressJudged(status="malformed"):
                 self.checks_malformed += 1
 
+    def add_broken_call(
+        self, *, duration_s: float, attempts: Sequence[Attempt], cost: float | None
+    ) -> None:
+        """Charge a call that never gave a reply: nothing of it is in the log but these totals."""
+        self.busy_s += duration_s
+        self.failed_attempts += len(attempts)
+        self.cost_usd = add_cost(self.cost_usd, cost)
+
     def totals(self) -> Totals:
         return Totals(
             steps=self.steps,
             latency_s=self.latency_s,
+            unfinished_s=self.busy_s - self._busy_at_step,
             usage=self.usage,
             output_tokens_by_tier=tuple(self.output_tokens_by_tier),
             steps_by_tier=tuple(self.steps_by_tier),

@@ -22,7 +22,7 @@ import msgspec
 from collab_core import events as ev
 from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
 from collab_core.domain import Ladder, Limits, Task, ToolCall, Usage
-from collab_core.errors import LimitExceeded, NonDeterministicReplay, ToolFailed
+from collab_core.errors import BackendError, LimitExceeded, NonDeterministicReplay, ToolFailed
 from collab_core.runtime.costs import cost_usd
 from collab_core.runtime.journal import Journal
 from collab_core.runtime.ledger import Ledger
@@ -205,13 +205,25 @@ class Session:
             return known
         await self.world.flush()
         started = time.monotonic()
-        reply = await self.world.backend.complete(
-            self._request(call, key), self._delta_sink(call) if self.world.on_delta else None
-        )
+        sink = self._delta_sink(call) if self.world.on_delta else None
+        try:
+            reply = await self.world.backend.complete(self._request(call, key), sink)
+        except (BackendError, asyncio.CancelledError) as error:
+            self._charge_broken(call, error, time.monotonic() - started)
+            raise
         self.effect_s += time.monotonic() - started
         replied = self._replied(call, key, digest, reply)
         self.emit(replied)
         return replied
+
+    def _charge_broken(self, call: Call, error: BaseException, duration_s: float) -> None:
+        attempts = error.attempts if isinstance(error, BackendError) else ()
+        broken = Usage(output_tokens=sum(attempt.output_tokens for attempt in attempts))
+        self.world.ledger.add_broken_call(
+            duration_s=duration_s,
+            attempts=attempts,
+            cost=cost_usd(self.ladder.tiers[call.tier], broken),
+        )
 
     async def use(self, call: ToolCall, *, step: int) -> ev.ToolReturned:
         """Run one tool and return what the agent is shown of it; a tool's failure is an observation.

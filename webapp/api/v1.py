@@ -209,6 +209,8 @@ def list_runs(
     """List runs, 50 a page; the filters and orders of the list page."""
     membership = _membership(request, workspace)
     page = queries.list_runs(membership.workspace, filters, order, cursor)
+    if page.mistakes:
+        raise InvalidInput(f"{page.mistakes[0]} cannot be used.")
     return {
         "runs": reads.run_dicts(page.rows),
         "next_cursor": page.next_cursor,

@@ -127,6 +127,7 @@ class Folded:
     def _end(self, status: str, at: float, totals: Totals) -> None:
         """The totals win: they also hold what an unfinished step has spent."""
         self.status, self.finished_at = status, _utc(at)
+        self.latency_s = totals.latency_s + totals.unfinished_s
         self.input_tokens = totals.usage.input_tokens
         self.output_tokens = totals.usage.output_tokens
         if len(totals.output_tokens_by_tier) == self.tiers and self.tiers:

@@ -167,7 +167,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     steps = models.PositiveIntegerField(default=0)
     latency_s = models.FloatField(default=0.0)
-    """Cumulative latency of the finished steps."""
+    """Cumulative latency of the finished steps, and at the end what an unfinished one took."""
     switches = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)

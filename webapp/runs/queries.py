@@ -78,6 +78,8 @@ class Page(NamedTuple):
     next_cursor: str | None
     notices: list[str]
     """What was ignored and why, for people."""
+    mistakes: list[str]
+    """Those of them that a program should correct."""
 
 
 class _Place(msgspec.Struct, array_like=True):
@@ -97,11 +99,13 @@ class _Where:
     workspace: Workspace
     condition: Q = field(default_factory=Q)
     notices: list[str] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
 
     def narrow(self, **conditions: Any) -> None:
         self.condition &= Q(**conditions)
 
     def ignored(self, what: str) -> None:
+        self.mistakes.append(what)
         self.notices.append(f"{what} was ignored.")
 
 
@@ -121,7 +125,7 @@ def list_runs(
     rows = _walk(runs, order, place, PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
     more = _cursor(order, shown[-1]) if len(rows) > PAGE_SIZE else None
-    return Page(shown, more, where.notices)
+    return Page(shown, more, where.notices, where.mistakes)
 
 
 # --- the walk -----------------------------------------------------------------------------------
@@ -247,7 +251,7 @@ def _text(where: _Where, text: str) -> None:
     terms = text.split()[:MAX_TERMS]
     usable = [term for term in terms if len(term) >= 3 or not term.isascii()]
     if len(usable) < len(terms):
-        where.ignored("Words of one or two letters: the search")
+        where.notices.append("Words of one or two letters were ignored.")
     if usable and all(len(term) < 3 for term in usable):
         last = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         where.narrow(pk__gt=last - NEWEST)

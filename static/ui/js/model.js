@@ -215,7 +215,7 @@ export function totals(model) {
 }
 
 function derived(model, steps, sums) {
-  const latency = steps.length ? steps[steps.length - 1].cumulative_s : 0;
+  const latency = (steps.length ? steps[steps.length - 1].cumulative_s : 0) + (model.terminal?.totals?.unfinished_s || 0);
   const topMean = sums.topSteps ? sums.topLatency / sums.topSteps : null;
   const estimate = topMean === null ? null : topMean * steps.length;
   return {

@@ -9,7 +9,7 @@ import pytest
 from collab_core import events as ev
 from collab_core.backends.base import ModelRequest
 from collab_core.backends.scripted import ScriptedBackend
-from collab_core.domain import Limits
+from collab_core.domain import Attempt, Limits
 from collab_core.errors import EndpointFailed, LeaseLost, NonDeterministicReplay
 from collab_core.runtime.engine import RunControl, execute
 from collab_core.runtime.fork import prefix
@@ -314,3 +314,27 @@ async def test_prompts_only_grow_and_start_alike_for_every_tier() -> None:
     bodies = [request.transcript.messages for request in backend.requests]
     assert all(body[0] == bodies[0][0] for body in bodies)
     assert len({request.tools_json for request in backend.requests}) == 1
+
+
+async def test_a_call_that_never_succeeded_is_charged_to_the_totals() -> None:
+    broken = EndpointFailed("500 from the server")
+    attempt = Attempt(code="endpoint_failed", message="500", duration_s=0.1, output_tokens=500)
+    broken.attempts = (attempt, attempt)
+
+    class Slow:
+        async def complete(self, request: Any, on_delta: Any = None) -> Any:
+            await asyncio.sleep(0.02)
+            raise broken
+
+        async def aclose(self) -> None: ...
+
+    terminal, _ = await run(Slow())
+    totals = terminal.totals
+    assert (totals.steps, totals.latency_s, totals.failed_attempts) == (0, 0.0, 2)
+    assert totals.unfinished_s >= 0.02
+    assert totals.cost_usd == pytest.approx(1000 * 2.0 / 1e6)
+
+
+async def test_a_finished_run_has_nothing_unfinished() -> None:
+    terminal, _ = await run(ScriptedBackend([acts(), answers()]))
+    assert terminal.totals.unfinished_s == 0.0

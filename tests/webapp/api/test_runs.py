@@ -203,3 +203,13 @@ def test_the_schema_is_public_and_names_every_path(client: Client, db: None) -> 
     schema = client.get("/api/v1/openapi.json").json()
     assert schema["openapi"].startswith("3.1")
     assert "/api/v1/runs/{uuid}/fork" in schema["paths"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"cursor": "zzz"}, {"order": "foo"}, {"status": "zz"}, {"from": "xx"}],
+)
+def test_a_filter_that_cannot_be_used_is_refused(api: Api, query: dict[str, str]) -> None:
+    answer = api.get("/runs", **query)
+    assert answer.status_code == 422
+    assert "cannot be used" in answer.json()["message"]
