@@ -14,6 +14,7 @@ _HIT = re.compile(
     r"^\[(?P<id>[\w-]{1,40})\] (?P<title>[^\n]{1,300})(?:\n {2,}(?P<text>[^\n]*))?", re.M
 )
 _PAGE = re.compile(r"\A\[(?P<id>[\w-]{1,40})\] (?P<title>[^\n]{1,300}?)(?: \(part \d+ of \d+\))?\n")
+_PART_LABEL = re.compile(r" \(part \d+ of \d+\)$")
 _NOTE = re.compile(
     r"^(?P<kind>Finding|Doubtful finding|Correction|Withdrawn): "
     r"(?P<body>[^\n]{3,400}?)(?: \[(?P<page>[\w-]{1,40})\])?\.$",
@@ -209,5 +210,7 @@ def _answered(call: Call, observation: str) -> Call:
             call.page = Page(match["id"], match["title"].strip(), text)
     elif call.name == "search":
         found = _HIT.finditer(observation)
-        call.hits = [Hit(m["id"], m["title"].strip(), m["text"] or "") for m in found]
+        call.hits = [
+            Hit(m["id"], _PART_LABEL.sub("", m["title"].strip()), m["text"] or "") for m in found
+        ]
     return call

@@ -57,11 +57,16 @@ SCHEMA = """
 
 
 class Hit(NamedTuple):
-    """One search result; ``snippet`` is one line of the document's text around the query's words."""
+    """One search result; ``snippet`` is one line of the document's text around the query's words.
+
+    ``part`` of ``parts``, from 1, is the part of the document that shows the snippet.
+    """
 
     id: str
     title: str
     snippet: str
+    part: int = 1
+    parts: int = 1
 
 
 class Document(NamedTuple):
@@ -158,7 +163,7 @@ class Collection:
         with self._lock:
             expression = match_expression(self._telling(words))
             rows = self._connection.execute(_SEARCH, (expression, _TITLE_WEIGHT, limit)).fetchall()
-        return [Hit(id_, title, cut_snippet(text, words)) for id_, title, text in rows]
+        return [Hit(id_, title, *cut_snippet(text, words)) for id_, title, text in rows]
 
     def read_now(self, document_id: str) -> Document | None:
         """Do what :meth:`read` does, in this thread."""

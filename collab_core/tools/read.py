@@ -9,9 +9,8 @@ from collab_core.errors import ToolFailed
 from collab_core.tools.arguments import only_arguments, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.collections import Collection
+from collab_core.tools.parts import part_label, split_parts
 
-PART_CHARS = 6_000
-_BREAKS = ("\n\n", "\n", ". ", "。", " ")
 _USAGE = 'read({"id": "d1a2b3", "part": 1})'
 
 
@@ -56,7 +55,7 @@ class Read:
             raise ToolFailed(
                 f'Document "{document_id}" has {len(parts)} part(s); part {part} does not exist.'
             )
-        place = f" (part {part} of {len(parts)})" if len(parts) > 1 else ""
+        place = part_label(part, len(parts))
         text = f"[{document.id}] {document.title}{place}\n\n{parts[part - 1]}"
         return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=part < len(parts))
 
@@ -69,20 +68,3 @@ def _part_number(value: object) -> int:
             f'The argument "part" must be a whole number from 1. Call it like {_USAGE}.'
         )
     return value
-
-
-def split_parts(text: str, *, chars: int = PART_CHARS) -> list[str]:
-    """Return the text in parts of at most ``chars`` characters, cut where a paragraph or word ends."""
-    parts: list[str] = []
-    start = 0
-    while len(text) - start > chars:
-        end = start + chars
-        for mark in _BREAKS:
-            found = text.rfind(mark, start + chars // 2, end)
-            if found >= 0:
-                end = found + len(mark)
-                break
-        parts.append(text[start:end].strip())
-        start = end
-    parts.append(text[start:].strip())
-    return parts

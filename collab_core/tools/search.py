@@ -8,6 +8,7 @@ from typing import Any
 from collab_core.tools.arguments import only_arguments, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.collections import Collection, Hit
+from collab_core.tools.parts import part_label
 
 MAX_HITS = 8
 _USAGE = 'search({"query": "a name or a short key phrase"})'
@@ -50,4 +51,4 @@ class Search:
 
 
 def _line(hit: Hit) -> str:
-    return f"[{hit.id}] {hit.title}\n    {hit.snippet}"
+    return f"[{hit.id}] {hit.title}{part_label(hit.part, hit.parts)}\n    {hit.snippet}"

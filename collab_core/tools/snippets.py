@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from collab_core.tools.parts import part_starts
+from collab_core.tools.passages import find_passage
 
 SNIPPET_CHARS = 240
-_MAX_SCANNED_CHARS = 200_000
 _MAX_MATCHES = 400
 
 
-def cut_snippet(text: str, words: Sequence[str], *, chars: int = SNIPPET_CHARS) -> str:
+class Snippet(NamedTuple):
+    """One line of a document, and the part of the document it is in, from 1."""
+
+    text: str
+    part: int
+    parts: int
+
+
+def cut_snippet(text: str, words: Sequence[str], *, chars: int = SNIPPET_CHARS) -> Snippet:
     """Return one line of at most ``chars`` characters with the most different words of the query."""
-    scanned = text[:_MAX_SCANNED_CHARS]
-    start = _best_start(_positions(scanned, words), chars)
+    starts = part_starts(text)
+    if len(starts) == 1:
+        return Snippet(_cut(text, _best_start(_positions(text, words), chars), chars), 1, 1)
+    passage = find_passage(text, words, radius=chars // 3)
+    if passage is None:
+        return Snippet(_cut(text, 0, chars), 1, len(starts))
+    start = passage.start - 20 if passage.start > 40 else 0
+    part = bisect_right(starts, passage.anchor)
+    return Snippet(_cut(text, start, chars), part, len(starts))
+
+
+def _cut(text: str, start: int, chars: int) -> str:
     if start > 0:
-        space = scanned.find(" ", max(0, start - 40), start)
+        space = text.find(" ", max(0, start - 40), start)
         start = space + 1 if space >= 0 else start
-    piece = " ".join(scanned[start : start + chars].split())
+    piece = " ".join(text[start : start + chars].split())
     head = "… " if start > 0 else ""
     tail = " …" if start + chars < len(text) else ""
     return f"{head}{piece}{tail}"

@@ -9,7 +9,8 @@ from collab_core.errors import ToolFailed
 from collab_core.tools.base import MAX_OBSERVATION_CHARS
 from collab_core.tools.collections import Collection
 from collab_core.tools.indexing import index_folder
-from collab_core.tools.read import PART_CHARS, Read, split_parts
+from collab_core.tools.parts import PART_CHARS, split_parts
+from collab_core.tools.read import Read
 from collab_core.tools.search import Search
 
 LONG = "\n\n".join(f"Paragraph {number} about nothing. " * 20 for number in range(30))
@@ -96,3 +97,49 @@ def test_parts_lose_nothing_but_space() -> None:
     parts = split_parts(text)
     assert all(0 < len(part) <= PART_CHARS for part in parts)
     assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+def one_file(folder: Path, text: str) -> Collection:
+    (folder / "one").mkdir()
+    (folder / "one" / "long.md").write_text(f"# Annals\n\n{text}", encoding="utf-8")
+    index_folder(folder / "one", folder / "one.db")
+    return Collection(folder / "one.db")
+
+
+@pytest.mark.parametrize(
+    ("query", "fact"),
+    [
+        ("who designed the Zanzor bridge", "The lighthouse of Zanzor was lit by Ada Velm."),
+        ("Zanzors", "The lighthouse of Zanzor was lit by Ada Velm."),
+        ("Ada", "Then ADA came to Canada."),
+        ("北京", "银行在北京。"),
+    ],
+)
+async def test_the_part_of_a_hit_shows_its_snippet(tmp_path: Path, query: str, fact: str) -> None:
+    filler = "The bridge İ was designed in Canada by nobody, 中国.\n" * 20_000
+    collection = one_file(tmp_path, f"{filler}{fact}")
+    title, snippet = (await Search(collection)({"query": query})).text.splitlines()[1:]
+    assert fact in snippet
+    document_id, part = title.split("[")[1].split("]")[0], title.split("(part ")[1].split(" of ")
+    assert int(part[0]) == int(part[1].removesuffix(")")) > 100
+    page = await Read(collection)({"id": document_id, "part": int(part[0])})
+    assert fact in page.text
+
+
+async def test_a_snippet_prefers_the_place_with_more_of_the_query(tmp_path: Path) -> None:
+    filler = "Nothing happened that year. " * 2_000
+    text = f"Zanzor is a town. {filler} The mill of Zanzor fell. {filler} Zanzor slept."
+    hit = (await one_file(tmp_path, text).search("Zanzor mill"))[0]
+    assert "The mill of Zanzor fell." in hit.snippet
+    assert 1 < hit.part < hit.parts
+
+
+async def test_a_hit_by_title_alone_shows_the_beginning(tmp_path: Path) -> None:
+    hit = (await one_file(tmp_path, LONG).search("annals"))[0]
+    assert hit.part == 1 < hit.parts
+    assert hit.snippet.startswith("Paragraph 0 about nothing.")
+
+
+async def test_a_short_document_has_no_part(collection: Collection) -> None:
+    listing = (await Search(collection)({"query": "bridge 7"})).text
+    assert "] Bridge 7\n    The bridge number 7 is old. [d000000] Forged title\n" in listing
