@@ -73,7 +73,7 @@ def _settled(page: Page) -> None:
     """Wait until what the page loads later is there."""
     if page.locator("#run").count():
         expect(page.locator("#now-title")).not_to_have_text("Loading")
-        page.wait_for_function("document.getElementById('run').dataset.state !== 'loading'")
+        page.wait_for_function("() => document.getElementById('run').dataset.state !== 'loading'")
     if page.locator("#metrics").count():
         expect(page.locator("#metrics")).not_to_contain_text("Loading")
     if page.locator("#plot:visible, #overlay:visible, #preview:visible").count():
