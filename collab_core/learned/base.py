@@ -22,6 +22,11 @@ class Scorer(Protocol):
         """Names exactly these weights and this encoder: a resumed run must meet the same."""
         ...
 
+    @property
+    def stand_in(self) -> bool:
+        """True = its encoder is the hashed bag of words: every figure made with it must say so."""
+        ...
+
     def score(self, texts: tuple[str, ...]) -> tuple[float, ...]:
         """Return one finite number a text, in order. Blocking, thread-safe, deterministic."""
         ...
