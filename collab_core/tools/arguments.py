@@ -38,3 +38,18 @@ def only_arguments(arguments: Mapping[str, Any], allowed: tuple[str, ...], *, us
     unknown = [str(name)[:40] for name in arguments if name not in allowed]
     if unknown:
         raise ToolFailed(f"Unknown argument {unknown[0]!r}. Call it like {usage}.")
+
+
+def part_argument(value: object, *, usage: str) -> int:
+    """Return the number of a part, also when a model wrote it as text.
+
+    Raises:
+        ToolFailed: it is no whole number from 1.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 9:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ToolFailed(
+            f'The argument "part" must be a whole number from 1. Call it like {usage}.'
+        )
+    return value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collab_core.errors import ToolFailed
-from collab_core.tools.arguments import only_arguments, text_argument
+from collab_core.tools.arguments import only_arguments, part_argument, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.collections import Collection
 from collab_core.tools.parts import part_label, split_parts
@@ -43,7 +43,7 @@ class Read:
         """
         only_arguments(arguments, ("id", "part"), usage=_USAGE)
         document_id = text_argument(arguments, "id", usage=_USAGE, max_chars=100).strip("[]")
-        part = _part_number(arguments.get("part", 1))
+        part = part_argument(arguments.get("part", 1), usage=_USAGE)
         document = await self._collection.read(document_id)
         if document is None:
             raise ToolFailed(
@@ -58,13 +58,3 @@ class Read:
         place = part_label(part, len(parts))
         text = f"[{document.id}] {document.title}{place}\n\n{parts[part - 1]}"
         return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=part < len(parts))
-
-
-def _part_number(value: object) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 9:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ToolFailed(
-            f'The argument "part" must be a whole number from 1. Call it like {_USAGE}.'
-        )
-    return value

@@ -62,15 +62,20 @@ def decode(content: bytes) -> str:
 
 def to_plain(path: Path, content: bytes) -> PlainDocument:
     """Return title and text of one file's bytes; ``path`` gives the kind and the fallback title."""
-    raw = decode(content)
-    if path.suffix.lower() in _HTML:
+    html = path.suffix.lower() in _HTML
+    return plain_document(decode(content), html=html, fallback_title=path.stem)
+
+
+def plain_document(raw: str, *, html: bool, fallback_title: str) -> PlainDocument:
+    """Return title and text of what was decoded."""
+    if html:
         title, text = _from_html(raw)
         title = title or _first_line(text)
     else:
         text = raw
         title = _first_heading(text)
     text = _without_title_line(_tidy(text), title)
-    return PlainDocument(title=_one_line(title)[:_MAX_TITLE_CHARS] or path.stem, text=text)
+    return PlainDocument(title=_one_line(title)[:_MAX_TITLE_CHARS] or fallback_title, text=text)
 
 
 class _TextTarget:

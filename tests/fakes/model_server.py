@@ -114,10 +114,11 @@ def error(status: int, message: str, **headers: str) -> Reply:
 
 
 class ModelServer:
-    """``async with ModelServer([reply, …]) as server``: answers on 127.0.0.1 until the block ends."""
+    """``async with ModelServer([reply, …]) as server``: answers on loopback until the block ends."""
 
-    def __init__(self, script: Script, *, port: int = 0) -> None:
+    def __init__(self, script: Script, *, port: int = 0, host: str = "127.0.0.1") -> None:
         self._wanted_port = port
+        self.host = host
         self._answer = script if callable(script) else _in_turn(script)
         self.requests: list[Received] = []
         self.left = asyncio.Event()
@@ -126,7 +127,7 @@ class ModelServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted_port)
+        self._server = await asyncio.start_server(self._serve, self.host, self._wanted_port)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -138,7 +139,7 @@ class ModelServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
