@@ -21,9 +21,11 @@ from collab_core.errors import InvalidInput, TandemError
 from collab_core.runtime.engine import RunControl, RunSpec, execute
 from collab_core.runtime.journal import FileJournal, Journal, MemoryJournal
 from collab_core.simulator import commands as simulator_commands
+from collab_core.strategies.base import Resources
 from collab_core.strategies.registry import STRATEGIES, find, parse_parameters
 from collab_core.terminal import LiveView
 from collab_core.tools import commands as tool_commands
+from collab_core.tools.base import Tool
 from collab_core.tools.registry import build_tools
 
 
@@ -72,6 +74,11 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     run.add_argument("--max-steps", type=int, default=40)
     run.add_argument("--max-output-tokens", type=int, default=2_048, help="of one model call")
     run.add_argument("--context", type=int, default=32_768, help="context of every tier, tokens")
+    run.add_argument(
+        "--encoder",
+        default=os.environ.get("TANDEM_ENCODER", "hashed"),
+        help="for learned strategies: hashed, or a sentence-encoder's folder",
+    )
     run.add_argument("--log", type=Path, help="keep the log here; an unfinished one is resumed")
     run.add_argument("--plain", action="store_true", help="print the events as JSON lines instead")
     run.set_defaults(func=_run)
@@ -81,11 +88,14 @@ def _run(arguments: argparse.Namespace) -> int:
     spec = _spec(arguments)
     tools = build_tools(arguments.collection)
     view = LiveView(spec, plain=arguments.plain or not sys.stdout.isatty())
-    terminal = asyncio.run(_drive(spec, arguments.log, tools, view))
+    resources = Resources(any_path=True, encoder=arguments.encoder)
+    terminal = asyncio.run(_drive(spec, arguments.log, tools, resources, view))
     return 0 if isinstance(terminal, ev.RunFinished) else 1
 
 
-async def _drive(spec: RunSpec, log: Path | None, tools: tuple, view: LiveView) -> ev.AnyEvent:  # type: ignore[type-arg]
+async def _drive(
+    spec: RunSpec, log: Path | None, tools: Sequence[Tool], resources: Resources, view: LiveView
+) -> ev.AnyEvent:
     control = RunControl()
     _catch_signals(control)
     journal = _open_journal(spec, log, view)
@@ -99,6 +109,7 @@ async def _drive(spec: RunSpec, log: Path | None, tools: tuple, view: LiveView) 
                 journal,
                 backend=backend,
                 tools=tools,
+                resources=resources,
                 worker=f"cli-{os.getpid()}",
                 control=control,
                 on_delta=view.delta,

@@ -206,6 +206,14 @@ class Decision:
     """Steps of it left *including* the one decided here."""
     why: str = ""
     """One sentence for people."""
+    score: float | None = None
+    """What a learned policy went by: its scorer's number."""
+    threshold: float | None = None
+    """What ``score`` was compared with."""
+    logprobs: bool = False
+    """Ask the server for log-probabilities of this step."""
+    warm_tier: int | None = None
+    """A tier whose prefix cache to fill while this step runs; None = none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +224,9 @@ class LatencySplit:
     prefill_s: float = 0.0
     decode_s: float = 0.0
     tool_s: float = 0.0
+    """Tools, and parallel agents that were waited for."""
+    route_s: float = 0.0
+    """Embeddings and scorers of a learned strategy."""
     overhead_s: float = 0.0
     """The engine's own time, storing included, and failed attempts."""
     total_s: float = 0.0
@@ -238,6 +249,9 @@ class StepRecord:
     cost_usd: float | None = None
     mean_logprob: float | None = None
     first_token_margin: float | None = None
+    decisive_margin: float | None = None
+    discarded: int = 0
+    """Drafts of the step that the policy rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +260,8 @@ class Totals:
 
     steps: int = 0
     latency_s: float = 0.0
-    """Sum of the steps' latencies."""
+    """The largest cumulative latency of a step: the sum of the steps' latencies where nothing ran
+    in parallel, else that of the longest path."""
     unfinished_s: float = 0.0
     """Spent in a step that never finished: its calls, a failed or stopped one with its retries too."""
     usage: Usage = field(default_factory=Usage)
@@ -255,6 +270,9 @@ class Totals:
     switches: int = 0
     cost_usd: float | None = None
     model_calls: int = 0
+    drafts_discarded: int = 0
+    scorer_calls: int = 0
+    scorer_s: float = 0.0
     failed_attempts: int = 0
     checks_missing: int = 0
     checks_malformed: int = 0

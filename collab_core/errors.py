@@ -140,6 +140,12 @@ class ToolFailed(TandemError):
     code = "tool_failed"
 
 
+class ScorerFailed(TandemError):
+    """A learned router's model broke; routing on without it would be another strategy."""
+
+    code = "scorer_failed"
+
+
 class NonDeterministicReplay(TandemError):
     code = "non_deterministic_replay"
 

@@ -4,7 +4,9 @@ A run *is* its log: an append-only, gap-free sequence of these events, ``seq`` =
 names are the class tag, the database column, the JSON ``type`` on every wire, and the keys in
 ``static/ui/js/vocabulary.js`` (generated; a test fails when it is stale).
 
-Steps count from 1. ``scope`` names a concurrent branch of the agent ("" = the main one). ``at`` is
+Steps count from 1 through the whole run. ``scope`` names the agent instance ("" = the main one, else
+a path such as ``seeker-2``); what follows a ``~`` names calls made side by side within one of its
+steps (samples, a warm-up of a cache) and is no instance of its own. ``at`` is
 UTC epoch seconds from the worker's clock; durations come from a monotonic clock.
 """
 
@@ -81,6 +83,9 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step.started"):
     level: int = 0
     budget: int | None = None
     budget_left: int | None = None
+    score: float | None = None
+    """What a learned policy went by."""
+    threshold: float | None = None
 
 
 class ModelReplied(Event, frozen=True, kw_only=True, tag="model.replied"):
@@ -105,7 +110,43 @@ class ModelReplied(Event, frozen=True, kw_only=True, tag="model.replied"):
     cost_usd: float | None = None
     mean_logprob: float | None = None
     first_token_margin: float | None = None
+    decisive_margin: float | None = None
+    """p(top-1) - p(top-2) of the first token after the fixed tags."""
     attempts: tuple[Attempt, ...] = ()
+
+
+class ScorerReturned(Event, frozen=True, kw_only=True, tag="scorer.returned"):
+    """An effect: a learned scorer read texts and gave numbers; charged to the strategy."""
+
+    key: str
+    step: int
+    scope: str = ""
+    scorer: str
+    digest: str
+    """Of its weights: the same texts and weights give the same numbers."""
+    request_digest: str
+    """SHA-256 of the texts read, first 32 hex digits."""
+    values: tuple[float, ...]
+    stand_in: bool = False
+    """Its encoder is the hashed stand-in, not a sentence-encoder."""
+    duration_s: float
+
+
+class DraftDiscarded(Event, frozen=True, kw_only=True, tag="draft.discarded"):
+    """The policy rejected a draft before its tool ran; ``to_tier`` writes the step anew."""
+
+    step: int
+    scope: str = ""
+    tier: int
+    tier_name: str
+    to_tier: int
+    to_name: str
+    reason: str
+    why: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    action: str = ""
+    """What the draft would have done, in one line."""
 
 
 class ToolReturned(Event, frozen=True, kw_only=True, tag="tool.returned"):
@@ -121,6 +162,8 @@ class ToolReturned(Event, frozen=True, kw_only=True, tag="tool.returned"):
     truncated: bool = False
     error: bool = False
     duration_s: float
+    delegated: bool = False
+    """Other agents did the work: ``duration_s`` is theirs and is charged there."""
 
 
 class ProgressJudged(Event, frozen=True, kw_only=True, tag="progress.judged"):
@@ -176,6 +219,8 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step.finished"):
     usage: Usage
     cost_usd: float | None = None
     tokens_per_s: float | None = None
+    discarded: int = 0
+    """Drafts the policy rejected; their tokens, time and cost are in this step's."""
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run.finished"):
@@ -210,6 +255,8 @@ AnyEvent = Union[
     RunResumed,
     StepStarted,
     ModelReplied,
+    ScorerReturned,
+    DraftDiscarded,
     ToolReturned,
     ProgressJudged,
     TierSwitched,

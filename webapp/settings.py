@@ -83,6 +83,7 @@ def own_secret_key(folder: Path) -> str:
 # --- where and how ------------------------------------------------------------------------------
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env_str("DATABASE_URL")
+ENCODER = env_str("TANDEM_ENCODER", "hashed")
 REDIS_URL = env_str("REDIS_URL")
 PORT = env_int("PORT", 8000, low=1, high=65_535)
 HOST = env_str("HOST", "127.0.0.1")

@@ -50,6 +50,8 @@ class ModelReply:
     """Mean natural-log probability of the sampled tokens."""
     first_token_margin: float | None = None
     """p(top-1) - p(top-2) of the first generated token, 0..1."""
+    decisive_margin: float | None = None
+    """The same of the first token after the fixed tags; None where it is not known."""
     attempts: tuple[Attempt, ...] = ()
     """The failed tries before this one."""
 

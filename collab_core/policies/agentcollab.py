@@ -9,9 +9,89 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from collab_core.budgets import BudgetSchedule, escalation_level
-from collab_core.domain import Decision, StepRecord
-from collab_core.policies.base import StepContext
+from collab_core.domain import Decision, Ladder, StepRecord
+from collab_core.policies.base import Policy, StepContext
+from collab_core.strategies.base import AgentParameters, Resources, Strategy
+
+
+class AgentCollabStaticParameters(AgentParameters):
+    """AgentCollab with a constant budget: growth k = 0."""
+
+    warm_up_steps: int = Field(
+        default=2,
+        ge=0,
+        le=40,
+        title="Warm-up steps",
+        description="First steps on the top tier (K_L). Default second-hand.",
+    )
+    budget_base: int = Field(
+        default=2,
+        ge=1,
+        le=100,
+        title="Base budget",
+        description="B_0, steps granted to the higher tier. Default second-hand.",
+    )
+    early_hand_back: bool = Field(
+        default=True,
+        title="Early hand-back",
+        description="Return control as soon as the higher tier judges progress.",
+    )
+    higher_verdicts_count: bool = Field(
+        default=True,
+        title="Higher tiers' stalls raise the level",
+        description="Eq. 1 read literally: every step is judged, whoever ran it.",
+    )
+    climb: Literal["next", "top"] = Field(
+        default="next",
+        title="Climb to",
+        description="On three or more tiers: an unbroken streak of stalls escalates one tier "
+        "further each time (next), or straight to the top.",
+    )
+
+
+class AgentCollabParameters(AgentCollabStaticParameters):
+    """AgentCollab with difficulty-aware budgets (section 2.2)."""
+
+    growth: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=20.0,
+        title="Growth",
+        description="k of Eq. 3 and 4; 0 is the static strategy. Default second-hand.",
+    )
+    budget_max: int = Field(
+        default=6, ge=1, le=100, title="Largest budget", description="B_max. Default second-hand."
+    )
+    schedule: Literal["linear", "sigmoid"] = Field(
+        default="linear", title="Schedule", description="linear: Eq. 3. sigmoid: Eq. 4, saturating."
+    )
+    sigmoid_midpoint: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=40.0,
+        title="Sigmoid midpoint",
+        description="n_0 of Eq. 4; the paper gives no value.",
+    )
+    level_offset: Literal[0, 1] = Field(
+        default=0,
+        title="Level offset",
+        description="0 reads Eq. 3 as B_0 + k n, 1 as B_0 + k (n - 1); the text lost which.",
+    )
+    recompute_budget: bool = Field(
+        default=False,
+        title="Recompute during a take-over",
+        description="Grant more when the level rises while the higher tier runs; off = the budget "
+        "is fixed at take-over.",
+    )
+
+    @model_validator(mode="after")
+    def _base_fits_maximum(self) -> AgentCollabParameters:
+        if self.budget_base > self.budget_max:
+            raise ValueError("budget_base must not exceed budget_max")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +127,7 @@ class _State:
     """Why control just returned; "" if it did not."""
 
 
-class AgentCollab:
+class AgentCollab(Policy):
     """The policy; ``rules.schedule.growth`` = 0 is the paper's static strategy."""
 
     def __init__(self, rules: AgentCollabRules) -> None:
@@ -140,3 +220,66 @@ class AgentCollab:
 
 def _stalls(level: int) -> str:
     return "1 step without progress" if level == 1 else f"{level} steps in a row without progress"
+
+
+def _dynamic(
+    parameters: AgentCollabParameters, ladder: Ladder, resources: Resources
+) -> AgentCollab:
+    return AgentCollab(
+        AgentCollabRules(
+            warm_up_steps=parameters.warm_up_steps,
+            schedule=BudgetSchedule(
+                base=parameters.budget_base,
+                growth=parameters.growth,
+                maximum=parameters.budget_max,
+                schedule=parameters.schedule,
+                midpoint=parameters.sigmoid_midpoint,
+                offset=parameters.level_offset,
+            ),
+            early_hand_back=parameters.early_hand_back,
+            higher_verdicts_count=parameters.higher_verdicts_count,
+            recompute_budget=parameters.recompute_budget,
+            climb=parameters.climb,
+        )
+    )
+
+
+def _static(
+    parameters: AgentCollabStaticParameters, ladder: Ladder, resources: Resources
+) -> AgentCollab:
+    return AgentCollab(
+        AgentCollabRules(
+            warm_up_steps=parameters.warm_up_steps,
+            schedule=BudgetSchedule(
+                base=parameters.budget_base, growth=0.0, maximum=parameters.budget_base
+            ),
+            early_hand_back=parameters.early_hand_back,
+            higher_verdicts_count=parameters.higher_verdicts_count,
+            climb=parameters.climb,
+        )
+    )
+
+
+DYNAMIC = Strategy(
+    name="agentcollab",
+    title="AgentCollab, dynamic",
+    summary="The small tier works and judges itself; when it stalls, a higher tier takes "
+    "over, for longer the more stalls there were in a row.",
+    family="AgentCollab",
+    label="native",
+    source="arXiv 2603.26034, section 2.2",
+    parameters=AgentCollabParameters,
+    policy=_dynamic,
+    doc="agentcollab.md",
+)
+STATIC = Strategy(
+    name="agentcollab-static",
+    title="AgentCollab, static",
+    summary="The same escalation with a constant budget (growth k = 0).",
+    family="AgentCollab",
+    label="native",
+    source="arXiv 2603.26034, section 2.1, Algorithm 1",
+    parameters=AgentCollabStaticParameters,
+    policy=_static,
+    doc="agentcollab.md",
+)

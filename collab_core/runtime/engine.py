@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collab_core import events as ev
-from collab_core.agents.react import Answer
+from collab_core.agents.base import Answer
 from collab_core.backends.base import Backend
 from collab_core.benchmarks.scoring import score
 from collab_core.domain import Ladder, Limits, Task
 from collab_core.errors import LeaseLost, LimitExceeded, TandemError
 from collab_core.runtime.journal import Journal
 from collab_core.runtime.session import Session, World
-from collab_core.strategies.registry import build_agent
+from collab_core.strategies.base import NO_RESOURCES, Resources
+from collab_core.strategies.registry import build_agent, find
 from collab_core.tools.base import Tool
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ async def execute(
     *,
     backend: Backend,
     tools: Sequence[Tool],
+    resources: Resources = NO_RESOURCES,
     worker: str = "",
     fence: int = 0,
     control: RunControl | None = None,
@@ -97,7 +99,7 @@ async def execute(
         fork_step=spec.fork_step,
     )
     world.unwritten.append(_opening(journal, worker=worker, fence=fence))
-    solving = asyncio.ensure_future(_solve(spec, Session(world)))
+    solving = asyncio.ensure_future(_solve(spec, Session(world), resources))
     control.watch(solving)
     try:
         terminal = await _outcome(spec, world, solving, control)
@@ -116,8 +118,12 @@ def _opening(journal: Journal, *, worker: str, fence: int) -> ev.AnyEvent:
     return ev.RunStarted(worker=worker, fence=fence)
 
 
-async def _solve(spec: RunSpec, session: Session) -> Answer:
-    agent = build_agent(spec.strategy, spec.parameters, spec.ladder)
+async def _solve(spec: RunSpec, session: Session, resources: Resources) -> Answer:
+    given = (spec.strategy, spec.parameters, spec.ladder, resources)
+    if find(spec.strategy).loads:
+        agent = await asyncio.to_thread(build_agent, *given)
+    else:
+        agent = build_agent(*given)
     return await agent.solve(session)
 
 

@@ -8,9 +8,18 @@ from typing import Any
 from collab_core import events as ev
 from collab_core.errors import InvalidInput
 
-_COPIED = (ev.StepStarted, ev.ModelReplied, ev.ToolReturned, ev.ProgressJudged, ev.TierSwitched)
-INHERITED_PARAMETERS = ("check_mode",)
-"""They shape the prompt's head, which a fork shares with its parent."""
+_COPIED = (
+    ev.StepStarted,
+    ev.ModelReplied,
+    ev.ScorerReturned,
+    ev.DraftDiscarded,
+    ev.ToolReturned,
+    ev.ProgressJudged,
+    ev.TierSwitched,
+    ev.StepFinished,
+)
+INHERITED_PARAMETERS = ("agent", "check_mode", "hand_over")
+"""They shape the prompts, which a fork shares with its parent."""
 
 
 def prefix(history: Sequence[ev.Recorded], after_step: int) -> list[ev.AnyEvent]:
@@ -19,24 +28,31 @@ def prefix(history: Sequence[ev.Recorded], after_step: int) -> list[ev.AnyEvent]
     Raises:
         InvalidInput: the run has not finished that step, or step 0 or the answer step is asked for.
     """
-    finished = [r.event for r in history if isinstance(r.event, ev.StepFinished)]
-    if not 1 <= after_step <= len(finished):
+    finished = {r.event.step: r for r in history if isinstance(r.event, ev.StepFinished)}
+    last = finished.get(after_step)
+    if last is None or not isinstance(last.event, ev.StepFinished):
         raise InvalidInput(
             f"The run has {len(finished)} finished steps; it cannot be forked after step "
             f"{after_step}.",
             field="after_step",
         )
-    if not finished[after_step - 1].action and _answered(history, after_step):
+    if last.event.scope:
+        raise InvalidInput(
+            f"Step {after_step} is a step of {last.event.scope}; fork after a step of the main "
+            "agent.",
+            field="after_step",
+        )
+    if not last.event.action and _answered(history, after_step):
         raise InvalidInput(
             f"Step {after_step} gave the final answer; fork after an earlier step.",
             field="after_step",
         )
-    copied: list[ev.AnyEvent] = []
-    for record in history:
-        event = record.event
-        if isinstance(event, (*_COPIED, ev.StepFinished)) and event.step <= after_step:
-            copied.append(event)
-    return copied
+    # an aside (a warm-up of a cache) changes nothing that later steps see
+    return [
+        record.event
+        for record in history[: last.seq + 1]
+        if isinstance(record.event, _COPIED) and "~" not in record.event.scope
+    ]
 
 
 def inherit_parameters(

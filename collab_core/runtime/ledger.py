@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,17 +18,21 @@ class Ledger:
     tiers: int
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
-    busy_s: float = 0.0
-    """Recorded durations of all effects: the same before and after a resume."""
     steps: int = 0
     latency_s: float = 0.0
+    """The largest cumulative latency of a finished step."""
     switches: int = 0
     model_calls: int = 0
+    drafts_discarded: int = 0
+    scorer_calls: int = 0
+    scorer_s: float = 0.0
     failed_attempts: int = 0
     checks_missing: int = 0
     checks_malformed: int = 0
-    _busy_at_step: float = 0.0
-    """``busy_s`` when the latest step finished."""
+    _finished_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By agent instance: the cumulative latency of its latest step."""
+    _open_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By scope: recorded durations of the effects since that step."""
 
     def __post_init__(self) -> None:
         self.output_tokens_by_tier = [0] * self.tiers
@@ -38,13 +43,16 @@ class Ledger:
         match event:
             case ev.ModelReplied():
                 self._charge_call(event)
-            case ev.ToolReturned():
-                self.busy_s += event.duration_s
+            case ev.ToolReturned(delegated=False):
+                self._open_s[event.scope] += event.duration_s
+            case ev.ScorerReturned():
+                self.scorer_calls += 1
+                self.scorer_s += event.duration_s
+                self._open_s[event.scope] += event.duration_s
+            case ev.DraftDiscarded():
+                self.drafts_discarded += 1
             case ev.StepFinished():
-                self.steps += 1
-                self.steps_by_tier[event.tier] += 1
-                self.latency_s = event.cumulative_s
-                self._busy_at_step = self.busy_s
+                self._finish_step(event)
             case ev.TierSwitched():
                 self.switches += 1
             case ev.ProgressJudged(status="missing"):
@@ -52,11 +60,21 @@ class Ledger:
             case ev.ProgressJudged(status="malformed"):
                 self.checks_malformed += 1
 
+    @property
+    def elapsed_s(self) -> float:
+        """How long the run has taken by its recorded durations, along its longest path: the same
+        before and after a resume."""
+        latest = [
+            self._finished_s.get(scope.partition("~")[0], 0.0) + open_s
+            for scope, open_s in self._open_s.items()
+        ]
+        return max([self.latency_s, *latest])
+
     def add_broken_call(
-        self, *, duration_s: float, attempts: Sequence[Attempt], cost: float | None
+        self, scope: str, *, duration_s: float, attempts: Sequence[Attempt], cost: float | None
     ) -> None:
         """Charge a call that never gave a reply: nothing of it is in the log but these totals."""
-        self.busy_s += duration_s
+        self._open_s[scope] += duration_s
         self.failed_attempts += len(attempts)
         self.cost_usd = add_cost(self.cost_usd, cost)
 
@@ -64,13 +82,16 @@ class Ledger:
         return Totals(
             steps=self.steps,
             latency_s=self.latency_s,
-            unfinished_s=self.busy_s - self._busy_at_step,
+            unfinished_s=self.elapsed_s - self.latency_s,
             usage=self.usage,
             output_tokens_by_tier=tuple(self.output_tokens_by_tier),
             steps_by_tier=tuple(self.steps_by_tier),
             switches=self.switches,
             cost_usd=self.cost_usd,
             model_calls=self.model_calls,
+            drafts_discarded=self.drafts_discarded,
+            scorer_calls=self.scorer_calls,
+            scorer_s=self.scorer_s,
             failed_attempts=self.failed_attempts,
             checks_missing=self.checks_missing,
             checks_malformed=self.checks_malformed,
@@ -80,6 +101,15 @@ class Ledger:
         self.model_calls += 1
         self.usage = self.usage + reply.usage
         self.cost_usd = add_cost(self.cost_usd, reply.cost_usd)
-        self.busy_s += reply.timing.total_s
+        self._open_s[reply.scope] += reply.timing.total_s
         self.output_tokens_by_tier[reply.tier] += reply.usage.output_tokens
         self.failed_attempts += len(reply.attempts)
+
+    def _finish_step(self, event: ev.StepFinished) -> None:
+        self.steps += 1
+        self.steps_by_tier[event.tier] += 1
+        self.latency_s = max(self.latency_s, event.cumulative_s)
+        self._finished_s[event.scope] = event.cumulative_s
+        done = [s for s in self._open_s if s.partition("~")[0] == event.scope]
+        for scope in done:
+            del self._open_s[scope]

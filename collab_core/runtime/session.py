@@ -10,30 +10,55 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from collab_core import events as ev
 from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
 from collab_core.domain import Ladder, Limits, Task, ToolCall, Usage
-from collab_core.errors import BackendError, LimitExceeded, NonDeterministicReplay, ToolFailed
+from collab_core.errors import (
+    BackendError,
+    LimitExceeded,
+    NonDeterministicReplay,
+    ScorerFailed,
+    TandemError,
+    ToolFailed,
+)
 from collab_core.runtime.costs import cost_usd
 from collab_core.runtime.journal import Journal
 from collab_core.runtime.ledger import Ledger
-from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, tools_json
+from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, Toolbox
 from collab_core.transcript import Transcript
+
+if TYPE_CHECKING:
+    from collab_core.learned.base import Scorer
 
 logger = logging.getLogger(__name__)
 
+_REQUEST_ID_SIGNS = str.maketrans("/:~ ", ".-__")
 _LIFECYCLE = (ev.RunQueued, ev.RunStarted, ev.RunResumed)
 
 E = TypeVar("E", bound=ev.Event)
+
+
+@cache
+def _scorer_threads() -> ThreadPoolExecutor:
+    """Learned scorers compute: they must not hold up the event loop, nor each other for long."""
+    return ThreadPoolExecutor(2, thread_name_prefix="scorer")
+
+
+def instance_of(scope: str) -> str:
+    """Return the agent instance that a scope belongs to: without the ``~`` part of its asides."""
+    return scope.partition("~")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,26 +99,51 @@ class World:
     ledger: Ledger = field(init=False)
     unwritten: list[ev.AnyEvent] = field(default_factory=list)
     recorded: dict[str, deque[ev.AnyEvent]] = field(init=False)
-    tools_json: bytes = field(init=False)
-    tools_by_name: dict[str, Tool] = field(init=False)
+    inherited: frozenset[int] = frozenset()
+    """The steps of the fork's parent: they were decided there."""
+    toolbox: Toolbox = field(init=False)
     _writing: asyncio.Future[None] | None = None
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(tiers=len(self.ladder.tiers))
         self.recorded = defaultdict(deque)
+        self._steps_taken: set[int] = set()
+        self._next_step = 1
+        self._order = asyncio.Lock()
+        started: set[int] = set()
         for record in self.journal.history:
-            if not isinstance(record.event, _LIFECYCLE):
-                self.recorded[getattr(record.event, "scope", "")].append(record.event)
-        self.tools_json = tools_json(self.tools) if self.tools else b""
-        self.tools_by_name = {tool.name: tool for tool in self.tools}
+            if isinstance(record.event, _LIFECYCLE):
+                continue
+            self.recorded[getattr(record.event, "scope", "")].append(record.event)
+            self._steps_taken.add(_step(record.event))
+            if isinstance(record.event, ev.StepStarted):
+                started.add(record.event.step)
+            if (
+                isinstance(record.event, ev.StepFinished)
+                and not record.event.scope
+                and record.event.step == self.fork_step
+            ):
+                self.inherited = frozenset(started)
+        self.toolbox = Toolbox(self.tools)
+
+    def take_step(self) -> int:
+        """Return the lowest number that no step of the run has yet."""
+        while self._next_step in self._steps_taken:
+            self._next_step += 1
+        self._steps_taken.add(self._next_step)
+        return self._next_step
 
     async def flush(self) -> None:
-        """Make everything emitted so far durable; a cancelled caller does not tear a batch."""
-        await self.settle()
-        if self.unwritten:
-            batch, self.unwritten = self.unwritten, []
-            self._writing = asyncio.ensure_future(self.journal.append(batch))
-            await asyncio.shield(self._writing)
+        """Make everything emitted so far durable, in order.
+
+        A cancelled caller does not tear a batch, and branches write one after the other.
+        """
+        async with self._order:
+            await self.settle()
+            if self.unwritten:
+                batch, self.unwritten = self.unwritten, []
+                self._writing = asyncio.ensure_future(self.journal.append(batch))
+                await asyncio.shield(self._writing)
 
     async def settle(self) -> None:
         """Wait until no write is under way."""
@@ -103,11 +153,13 @@ class World:
 
 
 class Session:
-    """One branch of a run. ``scope`` "" is the main one; see :meth:`branch`."""
+    """One branch of a run. ``scope`` "" is the main one; see :meth:`branch` and :meth:`aside`."""
 
-    def __init__(self, world: World, scope: str = "") -> None:
+    def __init__(self, world: World, scope: str = "", toolbox: Toolbox | None = None) -> None:
         self.world = world
         self.scope = scope
+        self.toolbox = toolbox if toolbox is not None else world.toolbox
+        """What this branch's agent can call; its schemas are part of every prompt."""
         self.random = random.Random(f"{world.seed}/{scope}")
         self._recorded = world.recorded[scope]
         self._effects = 0
@@ -131,9 +183,23 @@ class Session:
         """True while the log still holds events of this branch."""
         return bool(self._recorded)
 
-    def branch(self, name: str) -> Session:
-        """Return a door for a concurrent branch; its effects are keyed apart from all others."""
-        return Session(self.world, f"{self.scope}/{name}" if self.scope else name)
+    def branch(self, name: str, toolbox: Toolbox | None = None) -> Session:
+        """Return a door for another agent instance; its effects are keyed apart from all others.
+
+        ``name`` must be new in the run and the same in a replay.
+        """
+        scope = f"{self.scope}/{name}" if self.scope else name
+        return Session(self.world, scope, toolbox or self.toolbox)
+
+    def aside(self, name: str) -> Session:
+        """Return a door for effects made side by side within one step of this instance."""
+        return Session(self.world, f"{self.scope}~{name}", self.toolbox)
+
+    def next_step(self) -> int:
+        """Return the number of this branch's next step: the log's, or the run's next free one."""
+        if self._recorded:
+            return _step(self._recorded[0])
+        return self.world.take_step()
 
     def peek(self, kind: type[E]) -> E | None:
         """Return the next recorded event of this branch if it is of ``kind``, without taking it."""
@@ -165,14 +231,19 @@ class Session:
     def check_limits(self) -> None:
         """Compare what was spent with the run's limits, before more is spent.
 
+        In a replay nothing is compared: branches are replayed one after the other, and what one of
+        them finds spent then is not what it found when it ran.
+
         Raises:
             LimitExceeded: naming the limit.
         """
+        if self._recorded:
+            return
         ledger, limits = self.world.ledger, self.limits
         spent = (
             ("max_tokens", ledger.usage.input_tokens + ledger.usage.output_tokens),
             ("max_cost_usd", ledger.cost_usd),
-            ("max_wall_s", ledger.busy_s),
+            ("max_wall_s", ledger.elapsed_s),
         )
         for kind, value in spent:
             limit = getattr(limits, kind)
@@ -220,10 +291,76 @@ class Session:
         attempts = error.attempts if isinstance(error, BackendError) else ()
         broken = Usage(output_tokens=sum(attempt.output_tokens for attempt in attempts))
         self.world.ledger.add_broken_call(
+            self.scope,
             duration_s=duration_s,
             attempts=attempts,
             cost=cost_usd(self.ladder.tiers[call.tier], broken),
         )
+
+    async def score(
+        self, scorer: Scorer, texts: tuple[str, ...], *, step: int
+    ) -> ev.ScorerReturned:
+        """Return a learned scorer's numbers, from the log if they are known there.
+
+        Raises:
+            ScorerFailed: it raised, or gave something that is no finite number.
+            NonDeterministicReplay: the log holds another effect at this place.
+        """
+        key = self._next_key()
+        digest = hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()[:32]
+        known = self._take(ev.ScorerReturned, key, step)
+        if known is not None:
+            if (known.request_digest, known.digest) != (digest, scorer.digest):
+                raise NonDeterministicReplay(
+                    f"Step {step}: the log's scorer call {key} read other texts or had other "
+                    "weights than the run asks for now.",
+                    hint="The weights or the strategy changed since the run began; start it anew.",
+                )
+            return known
+        await self.world.flush()
+        started = time.monotonic()
+        values = await _numbers(scorer, texts)
+        duration_s = time.monotonic() - started
+        self.effect_s += duration_s
+        return self.emit(
+            ev.ScorerReturned(
+                key=key,
+                step=step,
+                scope=self.scope,
+                scorer=scorer.name,
+                digest=scorer.digest,
+                request_digest=digest,
+                values=values,
+                stand_in=scorer.stand_in,
+                duration_s=duration_s,
+            )
+        )
+
+    def delegated(
+        self, call: ToolCall, observation: str, *, step: int, duration_s: float, error: bool = False
+    ) -> ev.ToolReturned:
+        """Write down what other agents made of a call; their own effects are in the log already."""
+        return self.emit(
+            ev.ToolReturned(
+                key=self._next_key(),
+                step=step,
+                scope=self.scope,
+                call_id=call.id,
+                tool=call.name,
+                arguments=call.arguments,
+                observation=observation,
+                error=error,
+                duration_s=duration_s,
+                delegated=True,
+            )
+        )
+
+    def skip(self, kind: type[E]) -> None:
+        """Pass over recorded events of ``kind``: inherited steps were decided by their parent."""
+        while (known := self.peek(kind)) is not None:
+            self._recorded.popleft()
+            self._effects += isinstance(known, ev.ScorerReturned)
+            self.world.ledger.add(known)
 
     async def use(self, call: ToolCall, *, step: int) -> ev.ToolReturned:
         """Run one tool and return what the agent is shown of it; a tool's failure is an observation.
@@ -260,9 +397,9 @@ class Session:
             arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
         except msgspec.DecodeError as error:
             return f"Error: the arguments are not a JSON object ({error}).", False, True
-        tool = self.world.tools_by_name.get(call.name)
+        tool = self.toolbox.by_name.get(call.name)
         if tool is None:
-            names = ", ".join(self.world.tools_by_name) or "none"
+            names = ", ".join(self.toolbox.by_name) or "none"
             return f"Error: there is no tool {call.name[:80]!r}. Tools: {names}.", False, True
         try:
             outcome = await tool(arguments)
@@ -300,7 +437,7 @@ class Session:
             tier=tier,
             transcript=call.transcript,
             suffix=call.suffix,
-            tools_json=self.world.tools_json if call.with_tools else b"",
+            tools_json=self.toolbox.json if call.with_tools else b"",
             tool_choice=call.tool_choice,
             temperature=call.temperature,
             top_p=call.top_p,
@@ -309,7 +446,7 @@ class Session:
             stop=call.stop,
             logprobs=call.logprobs,
             structured=call.structured if tier.structured_output else None,
-            request_id=f"{self.world.run_id}-{key.replace('/', '.').replace(':', '-')}",
+            request_id=f"{self.world.run_id}-{key.translate(_REQUEST_ID_SIGNS)}",
         )
 
     def _replied(self, call: Call, key: str, digest: str, reply: ModelReply) -> ev.ModelReplied:
@@ -331,6 +468,7 @@ class Session:
             cost_usd=cost_usd(tier, _charged(reply)),
             mean_logprob=reply.mean_logprob,
             first_token_margin=reply.first_token_margin,
+            decisive_margin=reply.decisive_margin,
             attempts=reply.attempts,
         )
 
@@ -352,6 +490,21 @@ class Session:
                 )
 
         return sink
+
+
+async def _numbers(scorer: Scorer, texts: tuple[str, ...]) -> tuple[float, ...]:
+    loop = asyncio.get_running_loop()
+    try:
+        values = await loop.run_in_executor(_scorer_threads(), scorer.score, texts)
+        numbers = tuple(float(value) for value in values)
+    except TandemError:
+        raise
+    except Exception as error:
+        logger.exception("scorer %s raised", scorer.name)
+        raise ScorerFailed(f"The scorer {scorer.name} broke ({type(error).__name__}).") from error
+    if not all(map(math.isfinite, numbers)):
+        raise ScorerFailed(f"The scorer {scorer.name} gave a number that is not finite.")
+    return numbers
 
 
 def _charged(reply: ModelReply) -> Usage:

@@ -1,124 +1,35 @@
-"""Every strategy a user can pick. A new one is a policy file, a line here and its page in docs."""
+"""Every strategy a user can pick, in the order they are shown; each lives in a file of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from collab_core.agents.react import ReActAgent, ReActOptions
-from collab_core.budgets import BudgetSchedule
+from collab_core.agents.base import Agent
+from collab_core.agents.loop import LoopOptions
+from collab_core.agents.react import ReActAgent
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
-from collab_core.policies.agentcollab import AgentCollab, AgentCollabRules
+from collab_core.policies import agentcollab, fixed
 from collab_core.policies.base import Policy
-from collab_core.policies.fixed import FixedTier
-from collab_core.strategies.parameters import (
-    AgentCollabParameters,
-    AgentCollabStaticParameters,
+from collab_core.strategies.base import (
+    NO_RESOURCES,
     AgentParameters,
-    FixedParameters,
+    Parameters,
+    Resources,
+    Strategy,
 )
-
-PolicyBuilder = Callable[[Any, Ladder], Policy]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strategy:
-    """An agent with a policy, as a user picks it."""
-
-    name: str
-    title: str
-    summary: str
-    label: Literal["native", "adapted", "proxy"]
-    """How near it is to its source: as published, fitted to per-step routing, or a stand-in."""
-    source: str
-    parameters: type[AgentParameters]
-    policy: PolicyBuilder
-    doc: str
-    """File below ``docs/strategies/``."""
-
-
-def _dynamic(parameters: AgentCollabParameters, ladder: Ladder) -> Policy:
-    return AgentCollab(
-        AgentCollabRules(
-            warm_up_steps=parameters.warm_up_steps,
-            schedule=BudgetSchedule(
-                base=parameters.budget_base,
-                growth=parameters.growth,
-                maximum=parameters.budget_max,
-                schedule=parameters.schedule,
-                midpoint=parameters.sigmoid_midpoint,
-                offset=parameters.level_offset,
-            ),
-            early_hand_back=parameters.early_hand_back,
-            higher_verdicts_count=parameters.higher_verdicts_count,
-            recompute_budget=parameters.recompute_budget,
-            climb=parameters.climb,
-        )
-    )
-
-
-def _static(parameters: AgentCollabStaticParameters, ladder: Ladder) -> Policy:
-    return AgentCollab(
-        AgentCollabRules(
-            warm_up_steps=parameters.warm_up_steps,
-            schedule=BudgetSchedule(
-                base=parameters.budget_base, growth=0.0, maximum=parameters.budget_base
-            ),
-            early_hand_back=parameters.early_hand_back,
-            higher_verdicts_count=parameters.higher_verdicts_count,
-            climb=parameters.climb,
-        )
-    )
-
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        Strategy(
-            name="agentcollab",
-            title="AgentCollab, dynamic",
-            summary="The small tier works and judges itself; when it stalls, a higher tier takes "
-            "over, for longer the more stalls there were in a row.",
-            label="native",
-            source="arXiv 2603.26034, section 2.2",
-            parameters=AgentCollabParameters,
-            policy=_dynamic,
-            doc="agentcollab.md",
-        ),
-        Strategy(
-            name="agentcollab-static",
-            title="AgentCollab, static",
-            summary="The same escalation with a constant budget (growth k = 0).",
-            label="native",
-            source="arXiv 2603.26034, section 2.1, Algorithm 1",
-            parameters=AgentCollabStaticParameters,
-            policy=_static,
-            doc="agentcollab.md",
-        ),
-        Strategy(
-            name="small",
-            title="Small only",
-            summary="Every step on the lowest tier: the cheapest baseline.",
-            label="native",
-            source="arXiv 2603.26034, Table 1",
-            parameters=FixedParameters,
-            policy=lambda parameters, ladder: FixedTier(tier=0),
-            doc="fixed.md",
-        ),
-        Strategy(
-            name="large",
-            title="Large only",
-            summary="Every step on the top tier: the reference that speedup is measured against.",
-            label="native",
-            source="arXiv 2603.26034, Table 1",
-            parameters=FixedParameters,
-            policy=lambda parameters, ladder: FixedTier(tier=-1),
-            doc="fixed.md",
-        ),
+        agentcollab.DYNAMIC,
+        agentcollab.STATIC,
+        fixed.SMALL,
+        fixed.LARGE,
+        fixed.TIER,
     )
 }
 
@@ -137,7 +48,7 @@ def find(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
-def parse_parameters(name: str, raw: Mapping[str, Any]) -> AgentParameters:
+def parse_parameters(name: str, raw: Mapping[str, Any]) -> Parameters:
     """Return the strategy's parameters, checked and filled with defaults.
 
     Raises:
@@ -153,18 +64,35 @@ def parse_parameters(name: str, raw: Mapping[str, Any]) -> AgentParameters:
         raise InvalidInput(f"{field}: {what}" if field else what, field=field) from error
 
 
-def build_agent(name: str, raw: Mapping[str, Any], ladder: Ladder) -> ReActAgent:
+def build_agent(
+    name: str, raw: Mapping[str, Any], ladder: Ladder, resources: Resources = NO_RESOURCES
+) -> Agent:
     """Return a fresh agent for one run.
 
     Raises:
-        InvalidInput: unknown strategy or wrong parameters.
+        InvalidInput: unknown strategy, wrong parameters, or something it loads is missing or wrong.
     """
-    parameters = parse_parameters(name, raw)
-    options = ReActOptions(
+    strategy, parameters = find(name), parse_parameters(name, raw)
+    if strategy.method is not None:
+        return strategy.method(parameters, ladder, resources)
+    if not isinstance(parameters, AgentParameters) or strategy.policy is None:
+        raise TypeError(f"{name} has neither a policy nor a method")
+    build = strategy.policy
+    # built here once, so that what is wrong is found before the first step
+    first: list[Policy] = [build(parameters, ladder, resources)]
+
+    def new_policy() -> Policy:
+        return first.pop() if first else build(parameters, ladder, resources)
+
+    return ReActAgent(_options(parameters), new_policy)
+
+
+def _options(parameters: AgentParameters) -> LoopOptions:
+    return LoopOptions(
         check_mode=parameters.check_mode,
         missing_verdict=parameters.missing_verdict,
         enforce_check=parameters.enforce_check,
         temperature=parameters.temperature,
         top_p=parameters.top_p,
+        hand_over=parameters.hand_over,
     )
-    return ReActAgent(options, find(name).policy(parameters, ladder))

@@ -51,3 +51,12 @@ def tools_json(tools: Iterable[Tool]) -> bytes:
             for tool in tools
         ]
     )
+
+
+class Toolbox:
+    """What one agent can call: the tools by name, and the schemas it is shown, encoded once."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self.tools = tuple(tools)
+        self.by_name: Mapping[str, Tool] = {tool.name: tool for tool in self.tools}
+        self.json = tools_json(self.tools) if self.tools else b""

@@ -114,7 +114,8 @@ class Folded:
         first = self.steps == 0
         self.steps += 1
         self.steps_stored += 1
-        self.latency_s = event.cumulative_s
+        # agents that ran side by side finish out of order
+        self.latency_s = max(self.latency_s, event.cumulative_s)
         self.input_tokens += event.usage.input_tokens
         self.output_tokens += event.usage.output_tokens
         if event.tier == self.tiers - 1:

@@ -35,6 +35,11 @@ def _field(schema: Mapping[str, Any]) -> forms.Field:
             coerce=lambda raw: values[str(raw)],
             **common,
         )
+    if schema["type"] == "string":
+        required = schema.get("minLength", 0) > 0
+        return forms.CharField(
+            max_length=schema.get("maxLength"), **{"required": required, **common}
+        )
     if schema["type"] == "boolean":
         return forms.BooleanField(required=False, **common)
     low = schema.get("minimum", schema.get("exclusiveMinimum"))

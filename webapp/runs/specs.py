@@ -11,6 +11,7 @@ from django.conf import settings
 from collab_core.domain import Ladder, Limits, Task, Tier
 from collab_core.errors import InvalidInput
 from collab_core.runtime.engine import RunSpec
+from collab_core.strategies.base import Resources
 from webapp.runs.models import Collection, Run
 from webapp.tiers.models import Endpoint
 
@@ -23,6 +24,13 @@ def limits_of(stored: dict[str, Any]) -> Limits:
 
 def collection_path(collection: Collection) -> Path:
     return Path(settings.DATA_DIR) / "collections" / collection.index_file
+
+
+def resources(workspace_id: int) -> Resources:
+    """Return what strategies of a workspace may load: its own folder, nothing outside of it."""
+    return Resources(
+        folder=Path(settings.DATA_DIR) / "learned" / str(workspace_id), encoder=settings.ENCODER
+    )
 
 
 def resolve_ladder(run: Run) -> Ladder:

@@ -195,6 +195,7 @@ class Worker:
                 journal,
                 backend=self._backend,
                 tools=tools,
+                resources=specs.resources(claim.run.workspace_id),
                 worker=self.name,
                 fence=claim.fence,
                 control=active.control,

@@ -8,6 +8,8 @@ export const EVENTS = Object.freeze({
   "runResumed": "run.resumed",
   "stepStarted": "step.started",
   "modelReplied": "model.replied",
+  "scorerReturned": "scorer.returned",
+  "draftDiscarded": "draft.discarded",
   "toolReturned": "tool.returned",
   "progressJudged": "progress.judged",
   "tierSwitched": "tier.switched",

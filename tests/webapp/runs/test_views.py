@@ -13,13 +13,14 @@ from tests.webapp.personas import Room, make_collection
 from webapp.runs.models import Run, SampleTask
 from webapp.runs.templatetags.ui import ribbon_paths, seconds, tier_look, usd
 
-SMALL = {
-    "small-check_mode": "inline",
-    "small-missing_verdict": "progress",
-    "small-temperature": "0.6",
-    "small-top_p": "0.95",
-}
-LARGE = {key.replace("small", "large"): value for key, value in SMALL.items()}
+
+def defaults(strategy: str) -> dict[str, str]:
+    """What an untouched form sends of a strategy's parameters."""
+    values = STRATEGIES[strategy].parameters().model_dump()
+    return {f"{strategy}-{name}": str(v) for name, v in values.items() if v is not False}
+
+
+SMALL, LARGE = defaults("small"), defaults("large")
 
 
 def form(room: Room, **changes: Any) -> dict[str, Any]:
