@@ -100,7 +100,8 @@ class ReActLoop:
     async def _start(self, index: int) -> OpenStep:
         context = self.book.context(index)
         number = self.session.next_step()
-        if number in self.session.world.inherited:
+        inherited = number in self.session.world.inherited
+        if inherited:
             self.session.skip(ev.ScorerReturned)
             decision, scored = _recorded_decision(self.session.peek(ev.StepStarted)), None
         else:
@@ -111,9 +112,11 @@ class ReActLoop:
         last = self.book.trajectory[-1].decision.tier if self.book.trajectory else decision.tier
         if decision.tier != last and self.conversation.hand_over(up=decision.tier > last):
             self._prompt_tokens = self._counted_bytes = 0
-        step = self.book.open(
-            decision, number=number, drafting=self.policy.reviews_drafts, scored=scored
-        )
+        # an inherited step tells its switch where its parent's policy told it
+        drafting = inherited or self.policy.reviews_drafts
+        step = self.book.open(decision, number=number, drafting=drafting, scored=scored)
+        if inherited and self.session.peek(ev.TierSwitched) is not None:
+            self.book.announce_switch(step)
         step.forced = self._must_answer(context, decision)
         return step
 

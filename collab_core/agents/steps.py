@@ -38,7 +38,7 @@ class OpenStep:
     decision: Decision
     started: float
     effect_s_before: float
-    switch_announced: bool = True
+    switch_announced: bool = False
     replies: list[ev.ModelReplied] = field(default_factory=list)
     """Calls made one after the other, rejected drafts included."""
     branches: list[list[ev.ModelReplied]] = field(default_factory=list)
@@ -110,7 +110,6 @@ class StepBook:
             decision=decision,
             started=time.monotonic(),
             effect_s_before=self.session.effect_s,
-            switch_announced=not drafting,
             scored=[scored] if scored else [],
         )
         self.session.emit(
@@ -130,7 +129,7 @@ class StepBook:
             )
         )
         if not drafting:
-            self._announce_switch(step)
+            self.announce_switch(step)
         return step
 
     def discard(self, step: OpenStep, call: ToolCall | None, verdict: Verdict) -> None:
@@ -167,9 +166,7 @@ class StepBook:
     def accept(self, step: OpenStep, reply: ev.ModelReplied) -> None:
         """The reply becomes the step."""
         step.accepted = reply
-        if not step.switch_announced:
-            step.switch_announced = True
-            self._announce_switch(step)
+        self.announce_switch(step)
 
     async def side_by_side(self, *work: Awaitable[T]) -> list[T]:
         """Await all of it; the first failure stops the rest. Their time is not the engine's."""
@@ -235,11 +232,13 @@ class StepBook:
             discarded=step.discarded,
         )
 
-    def _announce_switch(self, step: OpenStep) -> None:
+    def announce_switch(self, step: OpenStep) -> None:
+        """Tell, once a step, that its tier is not the last one's."""
         decision = step.decision
         last = self.trajectory[-1].decision.tier if self.trajectory else decision.tier
-        if last == decision.tier:
+        if step.switch_announced or last == decision.tier:
             return
+        step.switch_announced = True
         self.session.emit(
             ev.TierSwitched(
                 step=step.number,
