@@ -18,6 +18,7 @@ from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks import commands as benchmark_commands
 from collab_core.domain import Ladder, Limits, Task, Tier
 from collab_core.errors import InvalidInput, TandemError
+from collab_core.learned import commands as learning_commands
 from collab_core.runtime.engine import RunControl, RunSpec, execute
 from collab_core.runtime.journal import FileJournal, Journal, MemoryJournal
 from collab_core.simulator import commands as simulator_commands
@@ -27,6 +28,7 @@ from collab_core.terminal import LiveView
 from collab_core.tools import commands as tool_commands
 from collab_core.tools.base import Tool
 from collab_core.tools.registry import build_tools
+from collab_core.tools.sandbox import commands as sandbox_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _register_run(subparsers)
     benchmark_commands.register(subparsers)
     tool_commands.register(subparsers)
+    sandbox_commands.register(subparsers)
+    learning_commands.add_parser(subparsers)
     simulator_commands.register(subparsers)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
