@@ -64,6 +64,8 @@ class LoggedRun:
     answer: str
     cost_usd: float | None
     latency_s: float
+    events: tuple[ev.AnyEvent, ...] = ()
+    """The whole log, for trainers that read more than steps."""
 
     @property
     def correct(self) -> bool | None:
@@ -190,6 +192,7 @@ def read_run(run_id: str, records: Sequence[ev.Recorded]) -> LoggedRun | str:
         answer=end.answer,
         cost_usd=end.totals.cost_usd,
         latency_s=end.totals.latency_s,
+        events=tuple(record.event for record in records),
     )
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
 
 from collab_core.errors import InvalidInput
+from collab_core.learned import frugalgpt, isotonic, probe, routellm_mf
 from collab_core.learned.encoders import Encoder, open_encoder
 from collab_core.learned.store import EncoderUsed, Manifest, TrainedOn, ladder_used, now, save
 from collab_core.learned.trainer import Fitted, Job, Pair, Progress, Source, Trainer, TrainerOptions
@@ -20,7 +22,15 @@ STAND_IN_NOTE = (
 )
 SIMULATED_NOTE = "Trained on simulated tiers: these figures say nothing about real models."
 
-TRAINERS: dict[str, Trainer] = {}
+TRAINERS: dict[str, Trainer] = {
+    trainer.kind: trainer
+    for trainer in (
+        routellm_mf.TRAINER,
+        frugalgpt.TRAINER,
+        probe.TRAINER,
+        isotonic.TRAINER,
+    )
+}
 
 
 def find_trainer(kind: str) -> Trainer:
@@ -79,9 +89,10 @@ def train(
         )
     progress(0.0, "Preparing")
     used = open_encoder(encoder) if trainer.needs_encoder else None
-    fitted = trainer.fit(
-        Job(source=source, options=parsed, seed=seed, progress=progress, encoder=used)
-    )
+    job = Job(source=source, options=parsed, seed=seed, progress=progress, encoder=used)
+    # one thread: the same sums in the same order, and runs beside it keep their cores
+    with threadpool_limits(limits=1, user_api="blas"):
+        fitted = trainer.fit(job)
     progress(0.98, "Writing the weights")
     manifest = Manifest(
         kind=kind,
