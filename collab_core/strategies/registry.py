@@ -12,7 +12,7 @@ from collab_core.agents.loop import LoopOptions
 from collab_core.agents.react import ReActAgent
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
-from collab_core.policies import agentcollab, fixed
+from collab_core.policies import agentcollab, blind, fixed
 from collab_core.policies.base import Policy
 from collab_core.strategies.base import (
     NO_RESOURCES,
@@ -30,6 +30,11 @@ STRATEGIES: dict[str, Strategy] = {
         fixed.SMALL,
         fixed.LARGE,
         fixed.TIER,
+        blind.RANDOM,
+        blind.MATCHED,
+        blind.FIRST_LARGE,
+        blind.ONE_WAY,
+        blind.PERIOD,
     )
 }
 
