@@ -12,66 +12,42 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from collab_core.strategies.registry import STRATEGIES, Strategy
+from collab_core.strategies.base import Strategy
+from collab_core.strategies.registry import STRATEGIES
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED, LimitsInput
+from webapp.schema_fields import Choices, SchemaForm, field_of, schema_form
 from webapp.teams.models import Workspace
 from webapp.tiers.models import Ladder
 
 
-def _field(schema: Mapping[str, Any]) -> forms.Field:
-    common: dict[str, Any] = {
-        "label": schema.get("title", ""),
-        "help_text": schema.get("description", ""),
-        "initial": schema.get("default"),
-    }
-    if options := schema.get("anyOf"):  # a value or null: an empty entry means null
-        common["required"] = False
-        schema = next(option for option in options if option.get("type") != "null")
-    if choices := schema.get("enum"):
-        values = {str(choice): choice for choice in choices}
-        return forms.TypedChoiceField(
-            choices=[(choice, str(choice)) for choice in choices],
-            coerce=lambda raw: values[str(raw)],
-            **common,
-        )
-    if schema["type"] == "string":
-        required = schema.get("minLength", 0) > 0
-        return forms.CharField(
-            max_length=schema.get("maxLength"), **{"required": required, **common}
-        )
-    if schema["type"] == "boolean":
-        return forms.BooleanField(required=False, **common)
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    bounds = {"min_value": low, "max_value": schema.get("maximum")}
-    if schema["type"] == "integer":
-        return forms.IntegerField(**bounds, **common)
-    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
+def parameters_form(
+    strategy: Strategy, *, weights: Mapping[str, Choices] | None = None
+) -> type[SchemaForm]:
+    """Return a form class with one field for each parameter of the strategy.
 
-
-def parameters_form(strategy: Strategy) -> type[ParametersForm]:
-    """Return a form class with one field for each parameter of the strategy."""
-    properties = strategy.parameters.model_json_schema()["properties"]
-    fields = {name: _field(schema) for name, schema in properties.items()}
-    return type("ParametersForm", (ParametersForm,), fields)
-
-
-class ParametersForm(forms.Form):
-    """The parameters of one strategy; its prefix is the strategy's name."""
-
-    use_required_attribute = False
+    ``weights``: what the workspace has trained, by kind.
+    """
+    return schema_form(strategy.parameters, weights=weights)
 
 
 def parameter_forms(
-    data: Mapping[str, Any] | None = None, initial: Mapping[str, dict[str, Any]] | None = None
-) -> dict[str, ParametersForm]:
+    data: Mapping[str, Any] | None = None,
+    initial: Mapping[str, dict[str, Any]] | None = None,
+    *,
+    weights: Mapping[str, Choices] | None = None,
+) -> dict[str, SchemaForm]:
     """Return the forms of all strategies by name."""
     return {
-        name: parameters_form(strategy)(
+        name: parameters_form(strategy, weights=weights)(
             data, prefix=name, initial=(initial or {}).get(name), auto_id="id_%s"
         )
         for name, strategy in STRATEGIES.items()
     }
+
+
+def strategy_choices() -> list[tuple[str, str]]:
+    return [(name, strategy.title) for name, strategy in STRATEGIES.items()]
 
 
 class NewRunForm(forms.Form):
@@ -98,7 +74,7 @@ class NewRunForm(forms.Form):
     )  # fmt: skip
     strategies = forms.MultipleChoiceField(
         label="Strategy",
-        choices=[(name, strategy.title) for name, strategy in STRATEGIES.items()],
+        choices=strategy_choices,
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one strategy."},
     )
@@ -114,7 +90,7 @@ class NewRunForm(forms.Form):
         self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
         for name, schema in LimitsInput.model_json_schema()["properties"].items():
-            self.fields[name] = _field(schema)
+            self.fields[name] = field_of(schema)
 
     def limits(self) -> dict[str, Any]:
         """Return the limits as the service takes them; None = unlimited."""
@@ -131,9 +107,7 @@ class ForkForm(forms.Form):
     use_required_attribute = False
 
     after_step = forms.IntegerField(label="After step", min_value=1)
-    strategy = forms.ChoiceField(
-        label="Strategy", choices=[(name, s.title) for name, s in STRATEGIES.items()]
-    )
+    strategy = forms.ChoiceField(label="Strategy", choices=strategy_choices)
     ladder = forms.ModelChoiceField(
         label="Ladder", queryset=Ladder.objects.none(), to_field_name="uuid", empty_label=None
     )

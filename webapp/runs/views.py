@@ -17,12 +17,14 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from collab_core.errors import InvalidInput
+from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
 from webapp.forms_summary import faults
 from webapp.runs import services
-from webapp.runs.forms import ForkForm, NewRunForm, ParametersForm, parameter_forms
+from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms
 from webapp.runs.models import Collection, Run, SampleTask, Status
 from webapp.runs.queries import DEFAULT_ORDER, OUTCOMES, RunFilters, list_runs
+from webapp.schema_fields import SchemaForm
 from webapp.static_files import PLOTLY_URL_PATH
 from webapp.teams.access import active_workspace, current_user, member_required, role_in
 from webapp.teams.models import User, Workspace
@@ -37,6 +39,8 @@ KPIS = (
     ("cost", "Cost"),
 )
 TASKS_SHOWN = 50
+FEW_STRATEGIES = 6
+"""Up to so many, the form shows every family unfolded."""
 SORTS = (("steps", "Steps"), ("latency", "Latency"), ("cost", "Cost"), ("created", "Age"))
 
 
@@ -164,9 +168,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
     workspace = active_workspace(request).workspace
     if request.method == "POST":
         form = NewRunForm(request.POST, workspace=workspace)
-        # a card that was not ticked sent nothing: bound, it would lose its defaults
-        bound = parameter_forms(request.POST)
-        parameters = parameter_forms() | {name: bound[name] for name in _ticked(form)}
+        parameters = parameter_forms(request.POST)
         if runs := _submitted(request, form, parameters):
             return _after_submit(runs)
     else:
@@ -174,15 +176,45 @@ def new_run(request: HttpRequest) -> HttpResponse:
     shown = [form, *(parameters[name] for name in _ticked(form) if form.is_bound)]
     context = {
         "form": form,
-        "cards": [(STRATEGIES[name], parameters[name]) for name in STRATEGIES],
-        "ticked": _ticked(form),
+        "families": _families(parameters, _ticked(form)),
+        "most": services.MAX_RACE,
         "summary": faults(shown) if form.is_bound else [],
         "collections": Collection.objects.filter(workspace=workspace).exists(),
     }
     return render(request, "runs/new.html", context, status=422 if form.is_bound else 200)
 
 
-def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, ParametersForm]]:
+class Card(NamedTuple):
+    """A strategy as the form shows it."""
+
+    strategy: Strategy
+    parameters: SchemaForm
+    ticked: bool
+    words: str
+    """What the search looks at."""
+
+
+class FamilyOfCards(NamedTuple):
+    name: str
+    cards: list[Card]
+    open: bool
+
+
+def _families(parameters: Mapping[str, SchemaForm], ticked: list[str]) -> list[FamilyOfCards]:
+    """Return the strategies by family, both in the registry's order; ticked ones are in sight."""
+    cards: dict[str, list[Card]] = {}
+    for name, strategy in STRATEGIES.items():
+        words = f"{strategy.title} {name} {strategy.family} {strategy.summary}".lower()
+        card = Card(strategy, parameters[name], name in ticked, words)
+        cards.setdefault(strategy.family, []).append(card)
+    few = len(STRATEGIES) <= FEW_STRATEGIES
+    return [
+        FamilyOfCards(family, members, few or any(card.ticked for card in members))
+        for family, members in cards.items()
+    ]
+
+
+def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, SchemaForm]]:
     """Return empty forms, or ones filled from the run that ``?like=`` names."""
     workspace = active_workspace(request).workspace
     initial: dict[str, Any] = {"strategies": ["agentcollab"]}
@@ -222,7 +254,7 @@ def _ticked(form: NewRunForm) -> list[str]:
 
 
 def _submitted(
-    request: HttpRequest, form: NewRunForm, parameters: Mapping[str, ParametersForm]
+    request: HttpRequest, form: NewRunForm, parameters: Mapping[str, SchemaForm]
 ) -> list[Run] | None:
     """Submit what the forms say; None with the errors in the forms."""
     valid = form.is_valid()
@@ -249,7 +281,7 @@ def _submitted(
         return None
 
 
-def _place_error(error: InvalidInput, form: NewRunForm, parameters: list[ParametersForm]) -> None:
+def _place_error(error: InvalidInput, form: NewRunForm, parameters: list[SchemaForm]) -> None:
     """Put the service's error at the field it names."""
     text = f"{error.message} {error.hint}".strip()
     name = {"strategy": "strategies"}.get(error.field, error.field)
@@ -327,7 +359,7 @@ def fork(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return redirect("runs:detail", uuid=made.uuid)
 
 
-def _first_error(form: NewRunForm | ForkForm | ParametersForm) -> str:
+def _first_error(form: NewRunForm | ForkForm | SchemaForm) -> str:
     fault = faults([form])[0]
     return f"{fault.label}: {fault.message}" if fault.label else fault.message
 

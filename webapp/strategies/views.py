@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_GET
 from markdown_it import MarkdownIt
 
-from collab_core.strategies.registry import STRATEGIES, Strategy
+from collab_core.strategies.base import Strategy
+from collab_core.strategies.registry import STRATEGIES
 from webapp.runs.forms import parameters_form
 from webapp.static_files import PLOTLY_URL_PATH
 

@@ -2,9 +2,11 @@
 import { budgetSchedule, mostOnTop } from "./budgets.js";
 import { fill, h, setText } from "./dom.js";
 import { plural } from "./format.js";
+import { pickStrategies } from "./strategy-picker.js";
 
 const $ = (id) => /** @type {any} */ (document.getElementById(id));
 const form = $("new-run");
+const most = Number(form.dataset.most);
 const boxes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("[data-strategy]")]);
 
 function ticked() {
@@ -15,6 +17,7 @@ function ticked() {
 function parameters(name) {
   const values = {};
   for (const input of form.querySelectorAll(`[name^="${name}-"]`)) {
+    if (input.type === "hidden") continue;
     const key = input.name.slice(name.length + 1);
     values[key] = input.type === "checkbox" ? input.checked : input.type === "number" || key === "level_offset" ? Number(input.value) : input.value;
   }
@@ -25,7 +28,7 @@ function update() {
   for (const box of boxes) {
     const part = form.querySelector(`[data-parameters="${box.value}"]`);
     part.hidden = !box.checked;
-    for (const input of part.querySelectorAll("input, select")) input.disabled = !box.checked;
+    for (const input of part.querySelectorAll("input, select, textarea")) input.disabled = !box.checked;
   }
   const chosen = ticked();
   const steps = Number(form.elements.max_steps.value) || 0;
@@ -35,21 +38,23 @@ function update() {
     chosen.length ? null : h("li", { class: "soft" }, "No strategy chosen yet."),
     ...lines,
     ladder ? h("li", { class: "soft" }, `Ladder ${ladder}`) : null,
-    chosen.length > 1 ? h("li", { class: "soft" }, `A race: ${plural(chosen.length, "run")} of the same task, shown side by side.`) : null);
+    chosen.length > 1 ? h("li", { class: "soft" }, `A race: ${plural(chosen.length, "run")} of the same task, shown side by side.`) : null,
+    chosen.length > most ? h("li", { class: "error" }, `A race holds at most ${most}: take some away.`) : null);
   setText($("submit-words"), chosen.length > 1 ? `Start ${chosen.length} runs` : "Start run");
   const picked = form.elements.task_id.value;
   $("picked").hidden = !picked;
   setText($("picked-name"), picked);
 }
 
-/** At most how much a strategy can spend on the top tier within the limit of steps. */
+/** At most how much a strategy can spend within the limit of steps, as far as its parameters tell. */
 function spending(name, steps) {
-  if (name === "small") return `At most ${plural(steps, "step")}, none on the top tier`;
-  if (name === "large") return `At most ${plural(steps, "step")}, all on the top tier`;
   const values = parameters(name);
-  const schedule = budgetSchedule(name === "agentcollab-static" ? { budget_base: values.budget_base, growth: 0, budget_max: values.budget_base, schedule: "linear", sigmoid_midpoint: 1, level_offset: 0 } : values);
-  const most = mostOnTop({ steps, warmUp: values.warm_up_steps, budget: schedule });
-  return `At most ${plural(steps, "step")}, ${most} above the lowest tier`;
+  const most = `At most ${plural(steps, "step")}${values.agent === "planner-executor" ? " of each agent" : ""}`;
+  if (name === "small") return `${most}, none on the top tier`;
+  if (name === "large") return `${most}, all on the top tier`;
+  if (values.budget_base === undefined || values.warm_up_steps === undefined) return most;
+  const schedule = budgetSchedule(values.schedule ? values : { budget_base: values.budget_base, growth: 0, budget_max: values.budget_base, schedule: "linear", sigmoid_midpoint: 1, level_offset: 0 });
+  return `${most}, ${mostOnTop({ steps, warmUp: values.warm_up_steps, budget: schedule })} above the lowest tier`;
 }
 
 // ---- sample tasks --------------------------------------------------------------------------------
@@ -92,6 +97,7 @@ form.addEventListener("input", update);
 form.addEventListener("change", update);
 form.addEventListener("submit", () => { $("submit").setAttribute("aria-disabled", "true"); });
 form.dataset.picked = $("id_question").value;
+pickStrategies($("id_strategies"));
 // A key a visit: a double click makes one run, coming back to change the form may make another.
 window.addEventListener("pageshow", () => {
   form.elements.key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

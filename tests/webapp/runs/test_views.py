@@ -83,8 +83,9 @@ def test_a_wrong_entry_is_told_at_its_field_and_the_input_is_kept(
 def test_a_strategy_ticked_after_a_refusal_still_has_its_defaults(bob: Client, room: Room) -> None:
     page = bob.post("/runs/new/", form(room, question=""))
     strategy = STRATEGIES["agentcollab-static"]
-    static = dict(page.context["cards"])[strategy]
-    assert static["budget_base"].value() == strategy.parameters().budget_base
+    cards = {card.strategy: card for family in page.context["families"] for card in family.cards}
+    static = cards[strategy].parameters
+    assert static["budget_base"].value() == str(strategy.parameters().budget_base)
     assert static["early_hand_back"].value() is True
 
 
