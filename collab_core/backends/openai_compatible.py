@@ -186,6 +186,7 @@ class _Call:
             timing=self._timing(reader, marks),
             mean_logprob=reader.mean_logprob,
             first_token_margin=reader.first_token_margin,
+            decisive_margin=reader.decisive_margin,
             attempts=tuple(self.attempts),
         )
 

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from collab_core.backends.chunks import Choice, Chunk, Message, decode_chunk, margin_of, usage_of
+from collab_core.backends.decisive import TokenTrail
 from collab_core.backends.sse import EventSplitter
 from collab_core.backends.tool_parts import ToolParts
 from collab_core.backends.wording import clean, words_of
@@ -66,6 +67,7 @@ class ReplyReader:
         self._has_final_usage = False
         self._logprob_sum = 0.0
         self._logprob_count = 0
+        self._trail = TokenTrail()
         self._parts: dict[Kind, list[str]] = {"text": [], "reasoning": [], "tool_call": []}
         self._offsets: dict[Kind, int] = {"text": 0, "reasoning": 0, "tool_call": 0}
         self._fresh: dict[Kind, list[str]] = {"text": [], "reasoning": [], "tool_call": []}
@@ -95,6 +97,14 @@ class ReplyReader:
     @property
     def mean_logprob(self) -> float | None:
         return self._logprob_sum / self._logprob_count if self._logprob_count else None
+
+    @property
+    def decisive_margin(self) -> float | None:
+        """p(top-1) - p(top-2) of the first token after the fixed tags; None = not told."""
+        if not self._logprob_count:
+            return None
+        calls = self._calls.calls()
+        return self._trail.margin(text=self.text, call_name=calls[0].name if calls else "")
 
     @property
     def output_tokens(self) -> int:
@@ -248,6 +258,7 @@ class ReplyReader:
     def _read_logprobs(self, choice: Choice) -> None:
         tokens = choice.logprobs.content if choice.logprobs else None
         for token in tokens or ():
+            self._trail.add(token)
             if token.logprob is None:
                 continue
             if not self._logprob_count:

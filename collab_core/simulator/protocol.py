@@ -38,9 +38,15 @@ class Generation:
     randomness: str = ""
 
     @property
-    def call_overhead_tokens(self) -> int:
+    def call_head_tokens(self) -> tuple[str, ...]:
         """Tokens of a call's name and frame, which are generated but not streamed one by one."""
-        return 4 if self.call else 0
+        if self.call is None:
+            return ()
+        return ("<tool_call>", '\n{"name": "', self.call.name, '", "arguments": ')
+
+    @property
+    def call_overhead_tokens(self) -> int:
+        return len(self.call_head_tokens)
 
     @property
     def count(self) -> int:
@@ -118,7 +124,8 @@ class Envelope:
         finish_reason: str,
     ) -> dict[str, Any]:
         """Return the body of a reply that is not streamed."""
-        content = token_logprobs(generation, generation.tokens, self.logprobs)
+        tokens = generation.tokens + generation.call_head_tokens + generation.argument_tokens
+        content = token_logprobs(generation, tokens, self.logprobs)
         choice = {
             "index": 0,
             "message": message,

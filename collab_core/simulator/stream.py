@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -97,24 +97,31 @@ class Reply:
         self._engine.finished[finish] += 1
         return finish
 
+    def _said(self, tokens: Sequence[str], number: int) -> dict[str, Any] | None:
+        """Return the log-probabilities of tokens from ``number`` on; None if not asked for."""
+        if self._envelope.logprobs is None:
+            return None
+        found = token_logprobs(self._generation, tokens, self._envelope.logprobs, number)
+        return {"content": found}
+
     def _deltas(self, done: int) -> list[bytes]:
         """Return the events for the tokens since the last time."""
         generation, envelope = self._generation, self._envelope
-        text_end = len(generation.tokens)
+        head, text_end = generation.call_head_tokens, len(generation.tokens)
         chunks = []
         for number in range(self._sent, done):
             if number < text_end:
                 token = generation.tokens[number]
-                logprobs = None
-                if envelope.logprobs is not None:
-                    entries = token_logprobs(generation, [token], envelope.logprobs, number)
-                    logprobs = {"content": entries}
-                chunks.append(envelope.chunk({"content": token}, logprobs=logprobs))
-            elif generation.call and number == text_end + generation.call_overhead_tokens - 1:
-                chunks.append(envelope.chunk(_call_head(generation)))
-            elif generation.call and number >= text_end + generation.call_overhead_tokens:
-                piece = number - text_end - generation.call_overhead_tokens
-                chunks.append(envelope.chunk(_call_piece(generation.argument_tokens[piece])))
+                chunks.append(
+                    envelope.chunk({"content": token}, logprobs=self._said([token], number))
+                )
+            elif head and number == text_end + len(head) - 1:
+                told = self._said(head, text_end)
+                chunks.append(envelope.chunk(_call_head(generation), logprobs=told))
+            elif head and number >= text_end + len(head):
+                piece = generation.argument_tokens[number - text_end - len(head)]
+                told = self._said([piece], number)
+                chunks.append(envelope.chunk(_call_piece(piece), logprobs=told))
         self._sent = max(self._sent, done)
         return chunks
 
