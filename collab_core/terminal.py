@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collab_core import events as ev
+from collab_core.prefill import warm_prefill
 
 if TYPE_CHECKING:
     from collab_core.runtime.engine import RunSpec
@@ -36,6 +37,8 @@ class LiveView:
         self._running: ev.StepStarted | None = None
         self._text = ""
         self._end: ev.AnyEvent | None = None
+        self._told: list[ev.AnyEvent] = []
+        """What the account of warm-ups is made of."""
         self._console = Console()
         self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self.render)
 
@@ -64,6 +67,8 @@ class LiveView:
             sys.stdout.write(ev.encode(record).decode() + "\n")
             sys.stdout.flush()
             return
+        if isinstance(record.event, ev.RunQueued | ev.ModelReplied):
+            self._told.append(record.event)
         match record.event:
             case ev.StepStarted() as event:
                 self._running, self._text = event, ""
@@ -86,6 +91,8 @@ class LiveView:
             parts.append(Panel(body, title=title, border_style=_colour(self._running.tier)))
         if self._end is not None:
             parts.append(self._ending(self._end))
+            if (account := warm_prefill(self._told)) is not None:
+                parts.append(Text(account.sentence))
         return Group(*parts)
 
     def _delta(self, delta: ev.ModelDelta) -> None:

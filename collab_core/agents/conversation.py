@@ -58,7 +58,15 @@ class Conversation:
         if not lines:
             return Transcript([*self._head, *work])
         summary = prompt("compacted").replace("{work}", "\n".join(lines))
-        return Transcript([*self._head, {"role": "user", "content": summary}, *work[kept_from:]])
+        return Transcript([*self._told(summary), *work[kept_from:]])
+
+    def _told(self, text: str) -> list[Message]:
+        """The head with a word more for the agent; two user messages in a row would break the chat
+        templates that want roles to alternate."""
+        *before, task = self._head
+        if task["role"] != "user":
+            return [*self._head, {"role": "user", "content": text}]
+        return [*before, {**task, "content": f"{task['content']}\n\n{text}"}]
 
 
 def _line(message: Message) -> str:

@@ -50,6 +50,26 @@ class AgentCollabStaticParameters(AgentParameters):
         description="On three or more tiers: an unbroken streak of stalls escalates one tier "
         "further each time (next), or straight to the top.",
     )
+    warm_prefill: Literal["off", "signs", "always"] = Field(
+        default="off",
+        title="Warm prefill",
+        description="Fill the next tier's prefix cache with a one-token request while the lowest "
+        "one still runs: at every step (always), or where a stall is likely (signs). Its cost and "
+        "what it saved are in the run's figures.",
+    )
+    warm_min_tokens: int = Field(
+        default=512,
+        ge=0,
+        le=1_000_000,
+        title="Warm from",
+        description="Only once the next tier has not seen at least so many tokens of the prompt.",
+    )
+
+    @model_validator(mode="after")
+    def _warms_the_same_prompt(self) -> AgentCollabStaticParameters:
+        if self.warm_prefill != "off" and self.hand_over != "full":
+            raise ValueError("warm_prefill needs hand_over = full: else the prompt is another one")
+        return self
 
 
 class AgentCollabParameters(AgentCollabStaticParameters):
@@ -109,6 +129,10 @@ class AgentCollabRules:
     """Grant the budget anew whenever n_t rises during a take-over; off = fixed at take-over."""
     climb: Literal["next", "top"] = "next"
     """Where the next escalation of an unbroken stall streak goes on N > 2 tiers."""
+    warm_prefill: Literal["off", "signs", "always"] = "off"
+    """When to fill the cache of the tier that the next stall would call."""
+    warm_min_tokens: int = 512
+    """Not before that tier lags behind the prompt by so many tokens."""
 
 
 @dataclass(kw_only=True)
@@ -191,14 +215,35 @@ class AgentCollab(Policy):
         else:
             stuck = f"{_stalls(state.level)}, but there is no higher tier."
             why, reason = stuck if state.level else f"{name} is making progress.", "default"
-        return Decision(tier=state.home, reason=reason, level=state.level, why=why)
+        return Decision(
+            tier=state.home,
+            reason=reason,
+            level=state.level,
+            why=why,
+            warm_tier=self._warm_tier(context),
+        )
+
+    def _warm_tier(self, context: StepContext) -> int | None:
+        """Return the tier that a stall of this step would call, if its cache is worth filling."""
+        top = len(context.tiers) - 1
+        if self.rules.warm_prefill == "off" or top == self._state.home or not context.trajectory:
+            return None
+        if self.rules.warm_prefill == "signs" and not (self._state.level or _stalling(context)):
+            return None
+        tier = self._next_up(top)
+        known = max(cache.prefix_tokens for cache in context.cache)
+        lag = known - context.cache[tier].prefix_tokens
+        return tier if lag >= self.rules.warm_min_tokens else None
+
+    def _next_up(self, top: int) -> int:
+        climbed = max(self._state.reached, self._state.home) + 1
+        return top if self.rules.climb == "top" else min(climbed, top)
 
     def _escalate(self, *, top: int) -> None:
         state = self._state
         if top == state.home:
             return
-        climbed = max(state.reached, state.home) + 1
-        state.tier = top if self.rules.climb == "top" else min(climbed, top)
+        state.tier = self._next_up(top)
         state.reached = state.tier
         state.budget = self.rules.schedule.budget(state.level)
         state.used = 0
@@ -216,6 +261,17 @@ class AgentCollab(Policy):
     def _hand_back(self, why: str) -> None:
         self._state.tier = self._state.home
         self._state.handed_back = why
+
+
+def _stalling(context: StepContext) -> bool:
+    """Tell whether the latest step looks like the beginning of a stall, whatever its verdict."""
+    *earlier, last = context.trajectory
+    repeated = last.tool_name and any(
+        (step.tool_name, step.tool_arguments) == (last.tool_name, last.tool_arguments)
+        or step.observation == last.observation
+        for step in earlier
+    )
+    return bool(last.tool_error or repeated or not last.tool_name or last.check.indicator is None)
 
 
 def _stalls(level: int) -> str:
@@ -240,6 +296,8 @@ def _dynamic(
             higher_verdicts_count=parameters.higher_verdicts_count,
             recompute_budget=parameters.recompute_budget,
             climb=parameters.climb,
+            warm_prefill=parameters.warm_prefill,
+            warm_min_tokens=parameters.warm_min_tokens,
         )
     )
 
@@ -256,6 +314,8 @@ def _static(
             early_hand_back=parameters.early_hand_back,
             higher_verdicts_count=parameters.higher_verdicts_count,
             climb=parameters.climb,
+            warm_prefill=parameters.warm_prefill,
+            warm_min_tokens=parameters.warm_min_tokens,
         )
     )
 

@@ -148,3 +148,77 @@ def test_a_policy_is_asked_without_changing_its_state(early: bool) -> None:
         random=random.Random(0),
     )
     assert policy.before_step(context) == policy.before_step(context)
+
+
+def warms(steps: list[dict[str, Any]], *, lag: int = 5_000, tiers: int = 2, **rules: Any) -> Any:
+    """Return the tier that is warmed beside the step behind ``steps``."""
+    policy = AgentCollab(AgentCollabRules(warm_up_steps=0, **rules))
+    trajectory: list[StepRecord] = []
+    for index in range(1, len(steps) + 2):
+        context = StepContext(
+            task=Task(question="q"),
+            step_index=index,
+            limits=Limits(),
+            trajectory=trajectory,
+            tiers=ladder(*(f"t{i}" for i in range(tiers))).snapshot(),
+            cache=(CacheState(last_step=1, prefix_tokens=lag), *[CacheState()] * (tiers - 1)),
+            spent_usd=0.0,
+            spent_s=0.0,
+            random=random.Random(0),
+        )
+        decision = policy.before_step(context)
+        if index > len(steps):
+            return decision.warm_tier
+        given = {"tool_name": "search", "tool_arguments": f"{index}", "observation": f"{index}"}
+        fields = {"check": 1, **given, **steps[index - 1]}
+        check = fields.pop("check")
+        step = StepRecord(
+            index=index,
+            decision=decision,
+            text="",
+            check=ProgressCheck(
+                status="missing" if check is None else "parsed",
+                indicator=check,
+                made_progress=check != 0,
+            ),
+            **fields,
+        )
+        trajectory.append(step)
+        policy.after_observation(context, step)
+    raise AssertionError("the last step is decided in the loop")
+
+
+def test_warm_prefill_is_off_by_default_and_never_at_the_first_step() -> None:
+    assert warms([{}]) is None
+    assert warms([], warm_prefill="always") is None
+    assert warms([{}], warm_prefill="always") == 1
+    assert warms([{}], warm_prefill="always", tiers=1) is None
+
+
+@pytest.mark.parametrize(
+    ("latest", "tier"),
+    [
+        ({}, None),
+        ({"tool_error": True}, 1),
+        ({"tool_name": "", "tool_arguments": "", "observation": ""}, 1),
+        ({"check": None}, 1),
+        ({"tool_arguments": "1"}, 1),
+        ({"observation": "1"}, 1),
+    ],
+)
+def test_signs_of_a_stall_warm_the_next_tier(latest: dict[str, Any], tier: int | None) -> None:
+    assert warms([{}, latest], warm_prefill="signs") == tier
+
+
+def test_a_streak_that_goes_on_warms_the_tier_it_would_climb_to() -> None:
+    # small stalls, tier 1 stalls twice and hands back: the next stall goes to tier 2
+    stalls: list[dict[str, Any]] = [{"check": 0}] * 3
+    assert warms(stalls, tiers=3, warm_prefill="signs", schedule=STATIC) == 2
+    # in the middle of the take-over nothing is warmed
+    assert warms(stalls[:2], tiers=3, warm_prefill="always", schedule=STATIC) is None
+
+
+def test_a_tier_that_lags_little_is_not_warmed() -> None:
+    assert warms([{}], lag=511, warm_prefill="always") is None
+    assert warms([{}], lag=512, warm_prefill="always") == 1
+    assert warms([{}], lag=10, warm_prefill="always", warm_min_tokens=0) == 1
