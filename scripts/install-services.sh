@@ -10,7 +10,7 @@ command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 # what the sandbox needs beside it is part of every Debian; slim images may lack it
 command -v setpriv >/dev/null || missing+=(util-linux)
-ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 || missing+=(libseccomp2)
+/sbin/ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 || missing+=(libseccomp2)
 [ ${#missing[@]} = 0 ] && exit 0
 
 line="apt-get install -y ${missing[*]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -32,6 +32,29 @@ class Tool(Protocol):
 
         Raises:
             ToolFailed: it could not; the message goes to the agent as its observation.
+        """
+        ...
+
+
+@runtime_checkable
+class StatefulTool(Tool, Protocol):
+    """A tool that remembers its calls. Its state must follow from their arguments alone.
+
+    A replay answers calls from the log without making them; the session hands them to
+    :meth:`replay` instead, so that the first live call finds the state it would have had.
+    """
+
+    def fresh(self) -> StatefulTool:
+        """Return one for a new branch of a run, with nothing remembered."""
+        ...
+
+    def replay(self, arguments: Mapping[str, Any], observation: str) -> None:
+        """Take over what a call did that the log says succeeded.
+
+        ``observation`` is what the agent was shown of it, cut where it was too long.
+
+        Raises:
+            ToolFailed: it cannot have succeeded: the tool's rules changed since.
         """
         ...
 

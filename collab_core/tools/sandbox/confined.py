@@ -88,7 +88,7 @@ def _bubblewrap() -> str:
 def _strong_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str]:
     config = _config(limits) | {
         "reduced": False,
-        "paths": [str(_HOME / "packages")] if interpreter.packages else [],
+        "packages": {name: str(_HOME / "packages" / name) for name in _importable(interpreter)},
     }
     config["rlimits"]["NPROC"] = _MAX_PROCESSES
     return [
@@ -136,17 +136,14 @@ def _mounts(interpreter: Interpreter) -> Iterator[str]:
 
 def _reduced_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str]:
     folders = [*map(Path, _SYSTEM_LIBRARIES), interpreter.stdlib, *interpreter.packages]
-    # an import lists the folder it looks into: the names beside numpy become readable, no more
-    sites = {str(package.parent): _READ_DIR for package in interpreter.packages}
     readable = {
-        **sites,
         **{str(folder): _READ_FILE | _READ_DIR for folder in folders if folder.is_dir()},
         **{str(library): _READ_FILE for library in interpreter.libraries},
     }
     config = _config(limits) | {
         "reduced": True,
         "readable": readable,
-        "paths": sorted(sites),
+        "packages": _importable(interpreter),
         "parent": os.getpid(),
     }
     return [
@@ -154,6 +151,12 @@ def _reduced_command(interpreter: Interpreter, limits: SandboxLimits) -> list[st
         *(str(interpreter.executable), "-I", "-S", "-B", "-c", _bootstrap()),
         json.dumps(config).replace('"{seccomp}"', "{seccomp}"),
     ]
+
+
+def _importable(interpreter: Interpreter) -> dict[str, str]:
+    """Return the packages by name, without the folders that only hold their libraries."""
+    folders = [p for p in interpreter.packages if (p / "__init__.py").is_file()]
+    return {folder.name: str(folder) for folder in folders}
 
 
 def _config(limits: SandboxLimits) -> dict[str, Any]:

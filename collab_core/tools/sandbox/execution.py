@@ -23,6 +23,8 @@ REAP_TIMEOUT_S = 5.0
 _CHUNK_BYTES = 65_536
 _SIGXCPU_CODES = frozenset({-signal.SIGXCPU, 128 + signal.SIGXCPU})
 _SIGNAL_BASE = 128
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) not in "\t\n\r"}
+"""Databases refuse the first of them, terminals obey some of the others."""
 
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -62,7 +64,7 @@ class Capture:
 
 
 def _decoded(raw: bytes | bytearray) -> str:
-    return raw.decode("utf-8", errors="backslashreplace")
+    return raw.decode("utf-8", errors="backslashreplace").translate(_CONTROL)
 
 
 async def execute(
@@ -82,12 +84,18 @@ async def execute(
     """
     slot = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_PARALLEL))
     async with slot:
-        process = await _start(command, program, environment)
+        # a start that is torn in the middle would leave a process that nobody knows
+        starting = asyncio.ensure_future(_start(command, program, environment))
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.shield(_discard(starting))
+            raise
         try:
             await _until_ready(process)
             return await _finish(process, code, limits)
         finally:
-            await _reap(process)
+            await asyncio.shield(_reap(process))
 
 
 async def _start(
@@ -112,6 +120,14 @@ async def _start(
         raise SandboxUnavailable(f"The sandbox could not be started: {error}.") from error
     finally:
         os.close(descriptor)
+
+
+async def _discard(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    try:
+        process = await starting
+    except SandboxUnavailable:
+        return  # there is no process
+    await _reap(process)
 
 
 async def _until_ready(process: asyncio.subprocess.Process) -> None:

@@ -102,7 +102,7 @@ def self_check(weakest: Weakest | None = None) -> SandboxReport:
     accepted = weakest or _from_environment()
     with _lock:
         if accepted not in _reports:
-            report = _find(accepted)
+            report = find(accepted)
             _reports[accepted] = report
             _say(report)
         return _reports[accepted]
@@ -123,7 +123,8 @@ def _say(report: SandboxReport) -> None:
     logger.log(level, "python sandbox: %s %s", report.tier, report.reason)
 
 
-def _find(weakest: Weakest) -> SandboxReport:
+def find(weakest: Weakest) -> SandboxReport:
+    """Return the strongest rung that holds now, down to ``weakest``."""
     if weakest == "off":
         return SandboxReport(tier="off", reason=f"{VARIABLE}=off: switched off by the operator.")
     names = list(RUNGS)

@@ -53,9 +53,18 @@ exit exit_group wait4 waitid
 recvfrom shutdown getsockopt setsockopt getsockname getpeername
 """)
 
-_OWN_NAMESPACE = (
-    ["setpriority", "execve", "kill", "tkill", "tgkill", "chmod", "fchmod", "fchmodat", "utimensat", "truncate"]
-)
+_OWN_NAMESPACE = [
+    "setpriority",
+    "execve",
+    "kill",
+    "tkill",
+    "tgkill",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "utimensat",
+    "truncate",
+]
 """Harmless where the mounts and the process ids are the sandbox's own. Landlock knows nothing of
 modes and times, so that without namespaces they would change files of the worker's user."""
 
