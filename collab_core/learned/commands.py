@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ import msgspec
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput, RunCancelled
 from collab_core.learned.logs import read_logs
+from collab_core.learned.published import load_hf_classifier
 from collab_core.learned.store import Manifest, read_manifest
 from collab_core.learned.trainer import Pair, Progress, Source
 from collab_core.learned.training import TRAINERS, pairs_digest, train
@@ -44,6 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=MODEL",
         help="one per tier, cheapest first: the ladder that --pairs are for",
     )
+    parser.add_argument(
+        "--classifier", type=Path, help="the folder of a published RouteLLM classifier"
+    )
     parser.add_argument("--out", type=Path, required=True, help="a new folder for the weights")
     parser.add_argument(
         "--name", default="", help="what the weights are called (the folder's name)"
@@ -57,6 +63,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--progress", choices=("text", "json"), default="text", help="json: one object a line"
+    )
+    parser.add_argument(
+        "--exit-with-stdin",
+        action="store_true",
+        help="exit when standard input ends, that is when the parent process is gone",
     )
     parser.set_defaults(func=run_train)
     shown = subparsers.add_parser("weights", help="say where weights come from")
@@ -72,6 +83,8 @@ def run_train(args: argparse.Namespace) -> int:
         RunCancelled: SIGINT or SIGTERM; nothing was written.
     """
     as_json = args.progress == "json"
+    if args.exit_with_stdin:
+        threading.Thread(target=_watch_stdin, name="stdin", daemon=True).start()
     with _stoppable() as stopped:
         manifest = train(
             args.kind,
@@ -133,7 +146,15 @@ def _source(args: argparse.Namespace) -> Source:
         return pair_source(args.pairs, tuple(_pair(text, "--ladder") for text in args.ladder))
     if not args.logs:
         raise InvalidInput("Nothing to learn from: give --logs.", field="logs")
-    return Source.of_logs(read_logs(args.logs))
+    published = None if args.classifier is None else load_hf_classifier(args.classifier, "routellm")
+    return Source.of_logs(read_logs(args.logs), classifier=published)
+
+
+def _watch_stdin() -> None:
+    while os.read(0, 65_536):
+        continue
+    # at once, also out of a long fit: nothing is written before the end
+    os._exit(1)
 
 
 class _PairLine(msgspec.Struct):

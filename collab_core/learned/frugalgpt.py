@@ -106,6 +106,7 @@ def fit(job: Job) -> Fitted:
         tensors={
             "weights": np.stack([head.weights for head in heads]),
             "biases": np.array([head.bias for head in heads]),
+            "quantiles": _quantiles(scores, calibration, data.tiers, judged=len(heads)),
         },
         label=_LABELS[options.label],
         report=report,
@@ -219,6 +220,24 @@ def _heads(
         rows = np.flatnonzero(keep)
         heads.append(logistic(vectors[rows], train.targets, strength=options.strength))
     return heads
+
+
+def _quantiles(
+    scores: Numbers, calibration: NDArray[np.bool_], tiers: Sequence[int], *, judged: int
+) -> Numbers:
+    """Return 101 quantiles of each tier's scores: at a share, a tier passes on that many drafts."""
+    at = np.array(tiers)
+    rows = []
+    for tier in range(judged):
+        mine = scores[calibration & (at == tier)]
+        if not len(mine):
+            raise InvalidInput(
+                f"The calibration split holds no draft of tier {tier + 1}.",
+                field="logs",
+                hint="Run more tasks on every tier, or try another seed.",
+            )
+        rows.append(np.quantile(mine, np.linspace(0, 1, 101)))
+    return np.array(rows)
 
 
 def _score(heads: Sequence[Head], tiers: Sequence[int], vectors: NDArray[np.float32]) -> Numbers:

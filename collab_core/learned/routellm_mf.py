@@ -213,10 +213,10 @@ def _contests(job: Job, options: RouteLLMOptions) -> list[Contest]:
         for pair in job.source.pairs
     ]
     if job.source.logs is not None:
-        found += _logged_contests(scored(job.source.logs), options)
+        found += contests_of(
+            scored(job.source.logs), reading=options.reading, prefixes=options.prefixes
+        )
     top = len(job.source.ladder) - 1
-    # the report asks for (top, lowest): turn every contest so that the higher tier comes first
-    found = [c if c.a > c.b else c._replace(a=c.b, b=c.a, share=1.0 - c.share) for c in found]
     if options.ties == "drop":
         found = [c for c in found if c.share != 0.5]
     if not any((c.a, c.b) == (top, 0) for c in found):
@@ -228,7 +228,11 @@ def _contests(job: Job, options: RouteLLMOptions) -> list[Contest]:
     return found
 
 
-def _logged_contests(logs: Logs, options: RouteLLMOptions) -> list[Contest]:
+def contests_of(logs: Logs, *, reading: Reading, prefixes: bool) -> list[Contest]:
+    """Return the higher against the lower tier for every task that both have run alone.
+
+    A step of the lower tier's run is a prompt; the steps of one task weigh 1 together.
+    """
     by_task: dict[str, dict[int, list[LoggedRun]]] = defaultdict(lambda: defaultdict(list))
     for run in logs.runs:
         if run.only_tier is not None:
@@ -237,7 +241,7 @@ def _logged_contests(logs: Logs, options: RouteLLMOptions) -> list[Contest]:
     for group, runs in sorted(by_task.items()):
         for low, high in combinations(sorted(runs), 2):
             share = 0.5 + 0.5 * (_accuracy(runs[high]) - _accuracy(runs[low]))
-            texts = _prompts(runs[low], options)
+            texts = _prompts(runs[low], reading, prefixes=prefixes)
             found += [Contest(text, high, low, share, 1.0 / len(texts), group) for text in texts]
     return found
 
@@ -246,14 +250,14 @@ def _accuracy(runs: Sequence[LoggedRun]) -> float:
     return sum(bool(run.correct) for run in runs) / len(runs)
 
 
-def _prompts(runs: Sequence[LoggedRun], options: RouteLLMOptions) -> list[str]:
-    if not options.prefixes:
-        return [render(runs[0].task, (), options.reading)]
+def _prompts(runs: Sequence[LoggedRun], reading: Reading, *, prefixes: bool) -> list[str]:
+    if not prefixes:
+        return [render(runs[0].task, (), reading)]
     texts: list[str] = []
     for run in runs:
         for steps in run.branches:
             records = [step.record for step in steps]
-            texts += [render(run.task, records[:at], options.reading) for at in range(len(records))]
+            texts += [render(run.task, records[:at], reading) for at in range(len(records))]
     return list(dict.fromkeys(texts))
 
 

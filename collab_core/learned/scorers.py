@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import Encoder
 from collab_core.learned.rendering import tier_and_body
-from collab_core.learned.store import Manifest, Weights, encoder_for, load
+from collab_core.learned.store import MANIFEST, TENSORS, Manifest, Weights, encoder_for, load
 
 ROUTELLM = "routellm-mf"
+ROUTELLM_TABLE = "routellm-table"
 FRUGALGPT = "frugalgpt"
 PROBE = "probe"
 ISOTONIC = "isotonic"
@@ -57,9 +59,32 @@ def open_scorer(
 ) -> LinearScorer:
     """Return the scorer in a weights folder; ``encoder`` as in ``encoders.open_encoder``.
 
+    The same unchanged folder gives the same object: agents that work side by side share it.
+
     Raises:
         InvalidInput: see ``store.load`` and ``store.encoder_for``; or ``kind`` reads no text.
     """
+    stamps = tuple(stamp(folder / name) for name in (MANIFEST, TENSORS))
+    return _opened(folder.resolve(), stamps, kind, tuple(ladder), encoder)
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file does; zeros if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _opened(
+    folder: Path,
+    stamps: tuple[tuple[int, int, int], ...],
+    kind: str,
+    ladder: tuple[TierSnapshot, ...],
+    encoder: str,
+) -> LinearScorer:
     weights = load(folder, kind=kind, ladder=ladder)
     if kind == ROUTELLM:
         return _routellm(weights, encoder)

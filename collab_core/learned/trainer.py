@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput
+from collab_core.learned.base import Scorer
 from collab_core.learned.encoders import Encoder
 from collab_core.learned.logs import Logs
 from collab_core.learned.store import CalibrationPoint, Figure, Tensor
@@ -42,12 +43,20 @@ class Source:
     ladder: tuple[TierSnapshot, ...]
     logs: Logs | None = None
     pairs: tuple[Pair, ...] = ()
+    classifier: Scorer | None = None
+    """A published one, where the trainer ``needs_classifier``."""
     description: str = ""
     digest: str = ""
 
     @classmethod
-    def of_logs(cls, logs: Logs) -> Source:
-        return cls(ladder=logs.ladder, logs=logs, description=logs.source, digest=logs.digest)
+    def of_logs(cls, logs: Logs, *, classifier: Scorer | None = None) -> Source:
+        return cls(
+            ladder=logs.ladder,
+            logs=logs,
+            classifier=classifier,
+            description=logs.source,
+            digest=logs.digest,
+        )
 
     def need_logs(self) -> Logs:
         """Return the logs.
@@ -111,3 +120,5 @@ class Trainer:
     options: type[TrainerOptions]
     fit: Callable[[Job], Fitted]
     needs_encoder: bool = True
+    needs_classifier: bool = False
+    """It works on a published classifier (``Source.classifier``)."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from collab_core.errors import InvalidInput
-from collab_core.learned import frugalgpt, isotonic, probe, routellm_mf
+from collab_core.learned import frugalgpt, isotonic, probe, routellm_mf, routellm_table
 from collab_core.learned.encoders import Encoder, open_encoder
 from collab_core.learned.store import EncoderUsed, Manifest, TrainedOn, ladder_used, now, save
 from collab_core.learned.trainer import Fitted, Job, Pair, Progress, Source, Trainer, TrainerOptions
@@ -26,6 +26,7 @@ TRAINERS: dict[str, Trainer] = {
     trainer.kind: trainer
     for trainer in (
         routellm_mf.TRAINER,
+        routellm_table.TRAINER,
         frugalgpt.TRAINER,
         probe.TRAINER,
         isotonic.TRAINER,
