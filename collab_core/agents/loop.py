@@ -9,6 +9,7 @@ cache) and in the progress block.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -20,11 +21,13 @@ from collab_core.agents.grammar import assistant_message, read_turn
 from collab_core.agents.prompts import prompt
 from collab_core.agents.steps import OpenStep, StepBook
 from collab_core.domain import Decision, ToolCall
-from collab_core.errors import ContextTooLong, NonDeterministicReplay
+from collab_core.errors import BackendError, ContextTooLong, NonDeterministicReplay
 from collab_core.policies.base import ACCEPT, Draft, Policy, StepContext, Verdict
 from collab_core.progress import BLOCK_REGEX, MissingVerdict, read_check
 from collab_core.runtime.session import Call, Session
 from collab_core.transcript import Transcript
+
+logger = logging.getLogger(__name__)
 
 BYTES_PER_TOKEN = 3.0
 """A cautious guess for text the server has not counted yet."""
@@ -176,7 +179,7 @@ class ReActLoop:
         while True:
             reply = await self._generate(step)
             step.replies.append(reply)
-            step.turn = read_turn(reply.text, reply.tool_calls, step=step.number)
+            step.turn = read_turn(reply.text, reply.tool_calls, step=step.index)
             verdict = await self._review(step, reply)
             if verdict.rerun_on is None:
                 return reply
@@ -192,10 +195,13 @@ class ReActLoop:
         ahead = replace(call, tier=warm, purpose="warm_prefill", max_output_tokens=1)
         aside = self.session.aside(f"warm-{step.index}")
         reply, companion = await self.book.side_by_side(
-            self.session.complete(call), aside.complete(ahead)
+            self.session.complete(call), _warm_up(aside, ahead)
         )
-        step.companions.append((companion, reply))
-        self.book.saw_prompt(step, warm, companion.usage.input_tokens)
+        if reply is None:
+            raise AssertionError("a call either replies or raises")
+        if companion is not None:
+            step.companions.append((companion, reply))
+            self.book.saw_prompt(step, warm, companion.usage.input_tokens)
         return reply
 
     async def _review(self, step: OpenStep, reply: ev.ModelReplied) -> Verdict:
@@ -281,7 +287,7 @@ class ReActLoop:
             reply = await self.session.complete(self._last_call(step, _shortened(current), limit))
         step.replies.append(reply)
         self.book.accept(step, reply)
-        step.turn = read_turn(reply.text, (), step=step.number)
+        step.turn = read_turn(reply.text, (), step=step.index)
         if self.options.check_mode == "inline":
             self._judge(step, reply.text)
         text = step.turn.answer if step.turn.answer is not None else step.turn.thought
@@ -327,6 +333,15 @@ class ReActLoop:
         self._prompt_tokens = reply.usage.input_tokens + reply.usage.output_tokens
         self._counted_bytes = self.conversation.current.size_bytes
         self.book.saw_prompt(step, step.decision.tier, self._prompt_tokens)
+
+
+async def _warm_up(aside: Session, call: Call) -> ev.ModelReplied | None:
+    """Warm a cache; a tier that cannot be reached now may never be needed."""
+    try:
+        return await aside.complete(call)
+    except BackendError as error:
+        logger.warning("run %s: no warm-up: %s", aside.world.run_id, error.message)
+        return None
 
 
 def _recorded_decision(known: ev.StepStarted | None) -> Decision:
