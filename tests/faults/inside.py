@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import django
@@ -24,9 +25,8 @@ from django.contrib.auth import (  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 
 from tests.webapp.runs import oracle  # noqa: E402
-from webapp.runs import leases, services  # noqa: E402
+from webapp.runs import leases, services, tasks  # noqa: E402
 from webapp.runs.models import Collection, Run, SampleTask  # noqa: E402
-from webapp.runs.tasks import execute_run  # noqa: E402
 from webapp.runs.worker import worker  # noqa: E402
 from webapp.seeding import PRESETS  # noqa: E402
 from webapp.teams.models import User  # noqa: E402
@@ -38,8 +38,8 @@ def submit(count: str, copies: str = "1") -> None:
     user = User.objects.get(username="demo")
     collection = Collection.objects.get(name="world")
     ladder = Ladder.objects.get(name=PRESETS[0])
-    tasks = SampleTask.objects.filter(collection=collection).order_by("pk")
-    for task in tasks[: int(count)]:
+    samples = SampleTask.objects.filter(collection=collection).order_by("pk")
+    for task in samples[: int(count)]:
         submission = services.Submission(
             question=task.question,
             task_id=task.task_id,
@@ -50,18 +50,22 @@ def submit(count: str, copies: str = "1") -> None:
         )
         [run] = services.submit(ladder.workspace, user, submission)
         for _ in range(int(copies) - 1):
-            execute_run.delay(run.pk)
+            tasks.execute_run.delay(run.pk)
 
 
 def work() -> None:
     """Be a worker without Celery: take what is free until every run has ended."""
     me = worker()
     while Run.objects.alive().exists():
-        free = [pk for pk, _ in leases.waiting(requeue_after_s=0)]
-        for run_id in free:
+        for run_id in leases.waiting(requeue_after_s=0):
             me.submit(run_id)
         time.sleep(0.1)
     me.stop()
+
+
+def reap() -> None:
+    """Be one turn of the reaper: send the messages that are due."""
+    sys.stdout.write(f"{tasks.reap()} woken\n")
 
 
 def wait(deadline_s: str) -> None:
@@ -107,9 +111,10 @@ def check(count: str, poison: str = "never") -> None:
 
 
 if __name__ == "__main__":
-    commands = {
+    commands: dict[str, Callable[..., None]] = {
         "submit": submit,
         "work": work,
+        "reap": reap,
         "wait": wait,
         "session": session,
         "jump": jump,

@@ -26,13 +26,19 @@ def redis_of_my_own() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def with_celery(prepared: Stack, tmp_path: Path, redis_of_my_own: RedisServer) -> Iterator[Stack]:
-    """Redis, a Celery worker and the scheduler, on SQLite."""
+def with_redis(prepared: Stack, tmp_path: Path, redis_of_my_own: RedisServer) -> Iterator[Stack]:
+    """Redis and SQLite; nobody works yet."""
     stack = copy(prepared, tmp_path, REDIS_URL=redis_of_my_own.url)
-    stack.celery_worker()
-    stack.celery_beat()
     yield stack
     stack.stop()
+
+
+@pytest.fixture
+def with_celery(with_redis: Stack) -> Stack:
+    """Redis, a Celery worker and the scheduler, on SQLite."""
+    with_redis.celery_worker()
+    with_redis.celery_beat()
+    return with_redis
 
 
 def test_ten_copies_of_each_message_run_it_once(with_celery: Stack) -> None:
@@ -48,6 +54,21 @@ def test_a_flushed_redis_loses_no_run(with_celery: Stack, redis_of_my_own: Redis
         time.sleep(0.7)
     with_celery.inside("wait", "60")
     with_celery.inside("check", "5")
+
+
+def test_messages_lost_again_and_again_lose_no_run(
+    with_redis: Stack, redis_of_my_own: RedisServer
+) -> None:
+    with_redis.inside("submit", "3")
+    for _ in range(3):
+        redis_of_my_own.flush()
+        time.sleep(2)  # what a message is waited for, see Stack
+        assert with_redis.inside("reap") == "3 woken\n"
+    redis_of_my_own.flush()
+    with_redis.celery_worker()
+    with_redis.celery_beat()
+    with_redis.inside("wait", "60")
+    with_redis.inside("check", "3")
 
 
 def test_a_killed_redis_loses_no_run(with_celery: Stack, redis_of_my_own: RedisServer) -> None:
@@ -78,6 +99,16 @@ def test_a_killed_celery_worker_is_replaced(with_celery: Stack) -> None:
     victim.kill()
     with_celery.inside("wait", "60")
     with_celery.inside("check", "6")
+
+
+def test_a_run_whose_celery_worker_is_killed_twice_goes_on(with_redis: Stack) -> None:
+    with_redis.celery_beat()
+    with_redis.inside("submit", "1")
+    for _ in range(2):
+        wait_for_death(with_redis.celery_worker(FAULT="before_model_call:1"), 60)
+    with_redis.celery_worker()
+    with_redis.inside("wait", "60")
+    assert "1 runs, 2 take-overs" in with_redis.inside("check", "1")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -124,18 +124,32 @@ def owned(owner: str) -> dict[int, Owned]:
     return {pk: Owned(fence, asked is not None, by) for pk, fence, asked, by in rows}
 
 
-def waiting(*, requeue_after_s: float) -> list[tuple[int, datetime | None]]:
-    """Return the runs nobody works on: expired leases, and queued ones without a fresh message."""
-    stale = Now() - timedelta(seconds=requeue_after_s)
-    forgotten = Q(enqueued_at=None) | Q(enqueued_at__lt=stale)
-    return list(
-        Run.objects.alive()
-        .filter(_expired() | Q(status=Status.QUEUED) & forgotten)
-        .order_by("pk")
-        .values_list("pk", "enqueued_at")[:SWEEP]
+def _unattended(requeue_after_s: float) -> Q:
+    """A run nobody works on and for which no message is under way that is worth waiting for.
+
+    A message counts for ``requeue_after_s``; one sent before the lease ran out does not count, nor
+    one from the future (the database's clock jumped back).
+    """
+    worth = timedelta(seconds=requeue_after_s)
+    overdue = (
+        Q(enqueued_at=None) | Q(enqueued_at__lt=Now() - worth) | Q(enqueued_at__gt=Now() + worth)
     )
+    since_expired = overdue | Q(enqueued_at__lt=F("lease_until"))
+    return Q(status=Status.QUEUED) & overdue | _expired() & since_expired
 
 
-def mark_enqueued(run_id: int, seen: datetime | None) -> bool:
-    """Compare-and-set: True for exactly one of several reapers."""
-    return bool(Run.objects.filter(pk=run_id, enqueued_at=seen).update(enqueued_at=Now()))
+def waiting(*, requeue_after_s: float) -> list[int]:
+    """Return the runs nobody works on: expired leases, and queued ones without a fresh message."""
+    free = Run.objects.alive().filter(_unattended(requeue_after_s))
+    return list(free.order_by("pk").values_list("pk", flat=True)[:SWEEP])
+
+
+def mark_enqueued(run_id: int, *, requeue_after_s: float) -> bool:
+    """Note that a message is being sent now: True for exactly one of several reapers.
+
+    The update asks again whether the run waits. Comparing ``enqueued_at`` with the value read
+    before is no way: SQLite keeps times as text, its ``Now()`` writes three decimals and a
+    parameter has six, so the same instant is not equal and no run is ever marked twice.
+    """
+    unattended = Run.objects.filter(_unattended(requeue_after_s), pk=run_id)
+    return bool(unattended.update(enqueued_at=Now()))

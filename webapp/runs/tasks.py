@@ -27,8 +27,9 @@ def execute_run(run_id: int) -> None:
 def reap() -> int:
     """Wake workers up for runs that nobody works on; return how many."""
     woken = 0
-    for run_id, seen in leases.waiting(requeue_after_s=settings.TANDEM["requeue_after_s"]):
-        if leases.mark_enqueued(run_id, seen):
+    after_s = float(settings.TANDEM["requeue_after_s"])
+    for run_id in leases.waiting(requeue_after_s=after_s):
+        if leases.mark_enqueued(run_id, requeue_after_s=after_s):
             enqueue(run_id)
             woken += 1
     return woken

@@ -13,7 +13,9 @@ from webapp.runs.models import Run, RunEvent
 
 
 def expire(run: Run) -> None:
-    Run.objects.filter(pk=run.pk).update(lease_until=Now() - timedelta(seconds=1))
+    Run.objects.filter(pk=run.pk).update(
+        enqueued_at=Now() - timedelta(seconds=5), lease_until=Now() - timedelta(seconds=1)
+    )
 
 
 def test_of_two_claimers_one_gets_the_run(room: Room) -> None:
@@ -67,7 +69,7 @@ def test_the_reaper_sees_what_nobody_works_on(room: Room) -> None:
     leases.claim(dead.pk, "a")
     leases.claim(alive.pk, "a")
     expire(dead)
-    found = [pk for pk, _ in leases.waiting(requeue_after_s=30)]
+    found = leases.waiting(requeue_after_s=30)
     assert found == [forgotten.pk, dead.pk]
     assert fresh.pk not in found
 
@@ -75,8 +77,34 @@ def test_the_reaper_sees_what_nobody_works_on(room: Room) -> None:
 def test_of_several_reapers_one_sends_the_message(room: Room) -> None:
     run = room.submit()
     Run.objects.filter(pk=run.pk).update(enqueued_at=None)
-    assert leases.mark_enqueued(run.pk, None)
-    assert not leases.mark_enqueued(run.pk, None)
+    assert leases.mark_enqueued(run.pk, requeue_after_s=30)
+    assert not leases.mark_enqueued(run.pk, requeue_after_s=30)
+
+
+def test_of_several_reapers_one_wakes_a_worker_for_an_expired_lease(room: Room) -> None:
+    run = room.submit()
+    leases.claim(run.pk, "a")
+    expire(run)
+    assert leases.waiting(requeue_after_s=30) == [run.pk]
+    assert leases.mark_enqueued(run.pk, requeue_after_s=30)
+    assert not leases.mark_enqueued(run.pk, requeue_after_s=30)
+
+
+def test_nobody_is_woken_for_a_run_that_was_claimed_meanwhile(room: Room) -> None:
+    run = room.submit()
+    Run.objects.filter(pk=run.pk).update(enqueued_at=None)
+    [seen] = leases.waiting(requeue_after_s=30)
+    leases.claim(run.pk, "a")
+    assert not leases.mark_enqueued(seen, requeue_after_s=30)
+
+
+def test_a_message_from_the_future_is_not_waited_for(room: Room) -> None:
+    """The database's clock jumped back after the run was submitted."""
+    run = room.submit()
+    Run.objects.filter(pk=run.pk).update(enqueued_at=Now() + timedelta(hours=1))
+    assert leases.waiting(requeue_after_s=30) == [run.pk]
+    assert leases.mark_enqueued(run.pk, requeue_after_s=30)
+    assert leases.waiting(requeue_after_s=30) == []
 
 
 @pytest.mark.parametrize(

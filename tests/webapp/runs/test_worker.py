@@ -245,6 +245,21 @@ def test_the_reaper_wakes_a_worker_for_a_lost_message(room: Room) -> None:
     assert tasks.reap() == 0
 
 
+@pytest.mark.parametrize("claimed", [False, True])
+def test_the_reaper_does_not_tire_of_lost_messages(
+    room: Room, settings: Any, claimed: bool
+) -> None:
+    """However often a message is lost, and also when worker after worker dies with the run."""
+    settings.TANDEM = {**settings.TANDEM, "requeue_after_s": 0.005}
+    run = room.submit()
+    for _ in range(5):
+        if claimed:
+            assert leases.claim(run.pk, "a worker that dies") is not None
+            Run.objects.filter(pk=run.pk).update(lease_until=Now())
+        time.sleep(0.02)
+        assert tasks.reap() == 1
+
+
 def test_a_fork_shares_its_steps_and_goes_on(room: Room, start: Callable[..., Worker]) -> None:
     worker, run = start(), room.submit()
     worker.run(run.pk)
