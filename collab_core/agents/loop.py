@@ -49,7 +49,7 @@ Delegate = Callable[[ToolCall, OpenStep, StepBook], Awaitable[Delegated]]
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    check_mode: Literal["inline", "separate"] = "inline"
+    check_mode: Literal["inline", "separate", "off"] = "inline"
     missing_verdict: MissingVerdict = "progress"
     enforce_check: bool = False
     temperature: float = 0.6

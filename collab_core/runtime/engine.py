@@ -41,6 +41,8 @@ class RunSpec:
     """Accepted answers; the agent never sees them. Empty = the run is not scored."""
     run_id: str = ""
     fork_step: int = 0
+    tools: tuple[str, ...] | None = None
+    """What was chosen, by the names of ``tools/registry.py``; None = the default."""
 
 
 class RunControl:
@@ -71,6 +73,7 @@ async def execute(
     tools: Sequence[Tool],
     resources: Resources = NO_RESOURCES,
     worker: str = "",
+    sandbox: str = "",
     fence: int = 0,
     control: RunControl | None = None,
     on_delta: Callable[[ev.ModelDelta], None] | None = None,
@@ -98,7 +101,7 @@ async def execute(
         on_delta=on_delta,
         fork_step=spec.fork_step,
     )
-    world.unwritten.append(_opening(journal, worker=worker, fence=fence))
+    world.unwritten.append(_opening(journal, tools, worker=worker, fence=fence, sandbox=sandbox))
     solving = asyncio.ensure_future(_solve(spec, Session(world), resources))
     control.watch(solving)
     try:
@@ -111,11 +114,15 @@ async def execute(
     return terminal
 
 
-def _opening(journal: Journal, *, worker: str, fence: int) -> ev.AnyEvent:
+def _opening(
+    journal: Journal, tools: Sequence[Tool], *, worker: str, fence: int, sandbox: str
+) -> ev.AnyEvent:
     begun = any(isinstance(record.event, ev.RunStarted) for record in journal.history)
     if begun:
-        return ev.RunResumed(worker=worker, fence=fence, reason="The last worker stopped.")
-    return ev.RunStarted(worker=worker, fence=fence)
+        reason = "The last worker stopped."
+        return ev.RunResumed(worker=worker, fence=fence, reason=reason, sandbox=sandbox)
+    names = tuple(tool.name for tool in tools)
+    return ev.RunStarted(worker=worker, fence=fence, tools=names, sandbox=sandbox)
 
 
 async def _solve(spec: RunSpec, session: Session, resources: Resources) -> Answer:
@@ -168,7 +175,6 @@ def _finished(spec: RunSpec, world: World, answer: Answer) -> ev.RunFinished:
 
 
 def _failed(world: World, code: str, message: str, hint: str) -> ev.RunFailed:
-    step = world.ledger.steps + 1
-    return ev.RunFailed(
-        code=code, message=message, hint=hint, where=f"step {step}", totals=world.ledger.totals()
-    )
+    where = world.broke_at or f"step {world.ledger.steps + 1}"
+    totals = world.ledger.totals()
+    return ev.RunFailed(code=code, message=message, hint=hint, where=where, totals=totals)

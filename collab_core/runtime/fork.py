@@ -18,7 +18,14 @@ _COPIED = (
     ev.TierSwitched,
     ev.StepFinished,
 )
-INHERITED_PARAMETERS = ("agent", "check_mode", "hand_over")
+INHERITED_PARAMETERS = (
+    "agent",
+    "check_mode",
+    "hand_over",
+    "max_seekers",
+    "seeker_steps",
+    "writer_steps",
+)
 """They shape the prompts, which a fork shares with its parent."""
 
 

@@ -30,7 +30,8 @@ class Ledger:
     checks_missing: int = 0
     checks_malformed: int = 0
     _finished_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By agent instance: the cumulative latency of its latest step."""
+    """By agent instance: the cumulative latency of its latest step; before the first one, the
+    time at which it began."""
     _open_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By scope: recorded durations of the effects since that step."""
 
@@ -41,6 +42,8 @@ class Ledger:
     def add(self, event: ev.Event) -> None:
         """Charge one event."""
         match event:
+            case ev.StepStarted():
+                self._begin(event.scope)
             case ev.ModelReplied():
                 self._charge_call(event)
             case ev.ToolReturned(delegated=False):
@@ -64,11 +67,7 @@ class Ledger:
     def elapsed_s(self) -> float:
         """How long the run has taken by its recorded durations, along its longest path: the same
         before and after a resume."""
-        latest = [
-            self._finished_s.get(scope.partition("~")[0], 0.0) + open_s
-            for scope, open_s in self._open_s.items()
-        ]
-        return max([self.latency_s, *latest])
+        return max([self.latency_s, *map(self._now_s, self._open_s)])
 
     def add_broken_call(
         self, scope: str, *, duration_s: float, attempts: Sequence[Attempt], cost: float | None
@@ -96,6 +95,17 @@ class Ledger:
             checks_missing=self.checks_missing,
             checks_malformed=self.checks_malformed,
         )
+
+    def _begin(self, scope: str) -> None:
+        """Note when an instance began: at the time of the one that started it."""
+        if scope and scope not in self._finished_s:
+            starter = scope.rpartition("/")[0]
+            scopes = [s for s in self._open_s if s.partition("~")[0] == starter]
+            self._finished_s[scope] = max(map(self._now_s, [starter, *scopes]))
+
+    def _now_s(self, scope: str) -> float:
+        finished_s = self._finished_s.get(scope.partition("~")[0], 0.0)
+        return finished_s + self._open_s.get(scope, 0.0)
 
     def _charge_call(self, reply: ev.ModelReplied) -> None:
         self.model_calls += 1

@@ -101,6 +101,8 @@ class World:
     recorded: dict[str, deque[ev.AnyEvent]] = field(init=False)
     inherited: frozenset[int] = frozenset()
     """The steps of the fork's parent: they were decided there."""
+    broke_at: str = ""
+    """The step, and of which instance, whose model call was the first to fail for good."""
     toolbox: Toolbox = field(init=False)
     _writing: asyncio.Future[None] | None = None
 
@@ -112,6 +114,8 @@ class World:
         self._order = asyncio.Lock()
         started: set[int] = set()
         for record in self.journal.history:
+            # all that the log knows is spent, whichever branch is replayed first
+            self.ledger.add(record.event)
             if isinstance(record.event, _LIFECYCLE):
                 continue
             self.recorded[getattr(record.event, "scope", "")].append(record.event)
@@ -225,14 +229,12 @@ class Session:
                 f"The log holds {_name(known)} where the run now makes {_name(event)}.",
                 hint="The strategy or its code changed since the run began; start the run anew.",
             )
-        self.world.ledger.add(known)
         return known
 
     def check_limits(self) -> None:
         """Compare what was spent with the run's limits, before more is spent.
 
-        In a replay nothing is compared: branches are replayed one after the other, and what one of
-        them finds spent then is not what it found when it ran.
+        In a replay nothing is compared: all that the log knows counts as spent from the beginning.
 
         Raises:
             LimitExceeded: naming the limit.
@@ -281,6 +283,9 @@ class Session:
             reply = await self.world.backend.complete(self._request(call, key), sink)
         except (BackendError, asyncio.CancelledError) as error:
             self._charge_broken(call, error, time.monotonic() - started)
+            if isinstance(error, BackendError) and not self.world.broke_at:
+                of = f" of {self.scope}" if self.scope else ""
+                self.world.broke_at = f"step {call.step}{of}"
             raise
         self.effect_s += time.monotonic() - started
         replied = self._replied(call, key, digest, reply)
@@ -360,7 +365,6 @@ class Session:
         while (known := self.peek(kind)) is not None:
             self._recorded.popleft()
             self._effects += isinstance(known, ev.ScorerReturned)
-            self.world.ledger.add(known)
 
     async def use(self, call: ToolCall, *, step: int) -> ev.ToolReturned:
         """Run one tool and return what the agent is shown of it; a tool's failure is an observation.
@@ -427,7 +431,6 @@ class Session:
                 hint="The strategy or its code changed since the run began; start the run anew.",
             )
         self._recorded.popleft()
-        self.world.ledger.add(known)
         return known
 
     def _request(self, call: Call, key: str) -> ModelRequest:

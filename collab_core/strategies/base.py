@@ -89,6 +89,32 @@ class AgentParameters(Parameters):
         json_schema_extra={"group": "agent"},
     )
 
+    max_seekers: int = Field(
+        default=5,
+        ge=1,
+        le=5,
+        title="Parallel seekers",
+        description="How many seekers a planner may set to work at the same time.",
+        json_schema_extra={"group": "agent"},
+    )
+    seeker_steps: int = Field(
+        default=30,
+        ge=1,
+        le=200,
+        title="Steps of a seeker",
+        description="After this many it must report what it has. The run's own step limit is the "
+        "planner's.",
+        json_schema_extra={"group": "agent"},
+    )
+    writer_steps: int = Field(
+        default=30,
+        ge=1,
+        le=200,
+        title="Steps of a writer",
+        description="After this many it must hand in what it has.",
+        json_schema_extra={"group": "agent"},
+    )
+
     @model_validator(mode="after")
     def _enforce_needs_separate(self) -> AgentParameters:
         if self.enforce_check and self.check_mode != "separate":

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from collab_core.agents.base import Agent
 from collab_core.agents.loop import LoopOptions
+from collab_core.agents.planner_executor import PlannerExecutor, TeamOptions
 from collab_core.agents.react import ReActAgent
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
-from collab_core.policies import agentcollab, blind, fixed
+from collab_core.policies import agentcollab, blind, by_role, fixed
 from collab_core.policies.base import Policy
 from collab_core.strategies.base import (
     NO_RESOURCES,
@@ -30,6 +31,8 @@ STRATEGIES: dict[str, Strategy] = {
         fixed.SMALL,
         fixed.LARGE,
         fixed.TIER,
+        by_role.LARGE_PLANNER,
+        by_role.LARGE_EXECUTOR,
         blind.RANDOM,
         blind.MATCHED,
         blind.FIRST_LARGE,
@@ -89,6 +92,13 @@ def build_agent(
     def new_policy() -> Policy:
         return first.pop() if first else build(parameters, ladder, resources)
 
+    if parameters.agent == "planner-executor":
+        team = TeamOptions(
+            max_seekers=parameters.max_seekers,
+            seeker_steps=parameters.seeker_steps,
+            writer_steps=parameters.writer_steps,
+        )
+        return PlannerExecutor(_options(parameters), team, new_policy, loads=strategy.loads)
     return ReActAgent(_options(parameters), new_policy)
 
 
