@@ -76,6 +76,8 @@ class BackendError(TandemError):
         self.retry_after_s = retry_after_s
         self.attempts: tuple[Attempt, ...] = ()
         """Every failed try of the call, this one last; filled in by the retry loop."""
+        self.where = ""
+        """The step, and of which agent instance; filled in by the session."""
 
 
 class EndpointUnreachable(BackendError):

@@ -17,7 +17,7 @@ from collab_core.agents.base import Answer
 from collab_core.backends.base import Backend
 from collab_core.benchmarks.scoring import score
 from collab_core.domain import Ladder, Limits, Task
-from collab_core.errors import LeaseLost, LimitExceeded, TandemError
+from collab_core.errors import BackendError, LeaseLost, LimitExceeded, TandemError
 from collab_core.runtime.journal import Journal
 from collab_core.runtime.session import Session, World
 from collab_core.strategies.base import NO_RESOURCES, Resources
@@ -149,7 +149,8 @@ async def _outcome(
     except LimitExceeded as error:
         answer = Answer("", "none", error.kind)
     except TandemError as error:
-        return _failed(world, error.code, error.message, error.hint)
+        where = error.where if isinstance(error, BackendError) else ""
+        return _failed(world, error.code, error.message, error.hint, where=where)
     except Exception as error:
         logger.exception("run %s: the engine broke", spec.run_id)
         return _failed(
@@ -174,7 +175,7 @@ def _finished(spec: RunSpec, world: World, answer: Answer) -> ev.RunFinished:
     )
 
 
-def _failed(world: World, code: str, message: str, hint: str) -> ev.RunFailed:
-    where = world.broke_at or f"step {world.ledger.steps + 1}"
+def _failed(world: World, code: str, message: str, hint: str, *, where: str = "") -> ev.RunFailed:
+    where = where or f"step {world.ledger.steps + 1}"
     totals = world.ledger.totals()
     return ev.RunFailed(code=code, message=message, hint=hint, where=where, totals=totals)

@@ -101,8 +101,6 @@ class World:
     recorded: dict[str, deque[ev.AnyEvent]] = field(init=False)
     inherited: frozenset[int] = frozenset()
     """The steps of the fork's parent: they were decided there."""
-    broke_at: str = ""
-    """The step, and of which instance, whose model call was the first to fail for good."""
     toolbox: Toolbox = field(init=False)
     _writing: asyncio.Future[None] | None = None
 
@@ -283,9 +281,8 @@ class Session:
             reply = await self.world.backend.complete(self._request(call, key), sink)
         except (BackendError, asyncio.CancelledError) as error:
             self._charge_broken(call, error, time.monotonic() - started)
-            if isinstance(error, BackendError) and not self.world.broke_at:
-                of = f" of {self.scope}" if self.scope else ""
-                self.world.broke_at = f"step {call.step}{of}"
+            if isinstance(error, BackendError):
+                error.where = f"step {call.step}" + (f" of {self.scope}" if self.scope else "")
             raise
         self.effect_s += time.monotonic() - started
         replied = self._replied(call, key, digest, reply)
