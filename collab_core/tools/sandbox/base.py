@@ -64,6 +64,11 @@ class Sandbox(Protocol):
     @property
     def tier(self) -> Tier: ...
 
+    @property
+    def description(self) -> str:
+        """For people: which Python it is."""
+        ...
+
     async def run(self, code: str, limits: SandboxLimits | None = None) -> Execution:
         """Run the code; a cancelled call kills it at once.
 
@@ -83,7 +88,7 @@ class SandboxReport:
     reason: str = ""
     """Why it is not a stronger rung ("" on ``strong``)."""
     python: str = ""
-    """Version of the interpreter inside, and whether numpy is there."""
+    """The sandbox's own description."""
     sandbox: Sandbox | None = field(default=None, repr=False)
     """None exactly on ``off``."""
 

@@ -8,17 +8,18 @@ byte on standard output says before that everything is closed (the parent sends 
 from __future__ import annotations
 
 import ast
-import json
 import linecache
 import os
 import resource
 import sys
 import traceback
 import types
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from io import TextIOWrapper
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:  # each of them takes milliseconds to import
+    from importlib.abc import MetaPathFinder
+    from importlib.machinery import ModuleSpec
+    from io import TextIOWrapper
 
 READY = b"\x06"
 FILE_NAME = "code.py"
@@ -30,7 +31,7 @@ _SIGKILL = 9
 
 def main(config: dict[str, Any]) -> None:
     """Close up, say so, take the code and run it."""
-    program = os.read(config["seccomp_fd"], 1 << 20) if config["reduced"] else b""
+    program = os.read(int(config["seccomp_fd"]), 1 << 20) if config["reduced"] else b""
     os.closerange(3, 4096)
     for name, value in config["rlimits"].items():
         # a second more for the hard limit: before it, a signal tells which limit it was
@@ -156,4 +157,4 @@ def run(code: str) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main(ast.literal_eval(sys.argv[1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,6 +42,10 @@ class ConfinedPython:
     interpreter: Interpreter
     program: bytes
     """The seccomp filter."""
+
+    @property
+    def description(self) -> str:
+        return self.interpreter.description
 
     async def run(self, code: str, limits: SandboxLimits | None = None) -> Execution:
         """See :class:`Sandbox`."""
@@ -108,7 +111,7 @@ def _strong_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str
         # the root is a tmpfs without a size
         *("--remount-ro", "/"),
         *("--seccomp", "{seccomp}", "--"),
-        *(str(_HOME / "bin/python3"), "-I", "-S", "-B", "-c", _bootstrap(), json.dumps(config)),
+        *(str(_HOME / "bin/python3"), "-I", "-S", "-B", "-c", _bootstrap(), repr(config)),
     ]
 
 
@@ -149,7 +152,7 @@ def _reduced_command(interpreter: Interpreter, limits: SandboxLimits) -> list[st
     return [
         *drop_privileges(),
         *(str(interpreter.executable), "-I", "-S", "-B", "-c", _bootstrap()),
-        json.dumps(config).replace('"{seccomp}"', "{seccomp}"),
+        repr(config),
     ]
 
 

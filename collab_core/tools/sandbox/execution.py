@@ -29,6 +29,11 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) no
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
+def slot() -> asyncio.Semaphore:
+    """Return what an execution holds while it runs."""
+    return _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_PARALLEL))
+
+
 class Capture:
     """Keeps the beginning and the end of a stream of bytes; memory is bounded."""
 
@@ -82,8 +87,7 @@ async def execute(
     Raises:
         SandboxUnavailable: the process did not say that it is confined; the message is what it said.
     """
-    slot = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_PARALLEL))
-    async with slot:
+    async with slot():
         # a start that is torn in the middle would leave a process that nobody knows
         starting = asyncio.ensure_future(_start(command, program, environment))
         try:

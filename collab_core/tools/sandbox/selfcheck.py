@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import msgspec
 
 from collab_core.errors import InvalidInput
-from collab_core.tools.sandbox import confined
+from collab_core.tools.sandbox import confined, language
 from collab_core.tools.sandbox.base import (
     Check,
     Sandbox,
@@ -35,22 +35,41 @@ Weakest = Literal["auto", "strong", "reduced", "language", "off"]
 _CHECK_LIMITS = SandboxLimits(
     wall_s=30.0, cpu_s=20, memory_bytes=256 << 20, file_bytes=8 << 20, shown_chars=64_000
 )
-_SLEEPER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+_STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+_SLEEPER = {"strong": _STUBBORN, "reduced": _STUBBORN, "language": "while True: pass"}
 _FLOOD = "while True: print('x' * 1000)"
 
-Rung = Callable[[], Sandbox]
-RUNGS: Mapping[str, Callable[[], confined.ConfinedPython]] = {
+RUNGS: Mapping[str, Callable[[], Sandbox]] = {
     "strong": confined.strong,
     "reduced": confined.reduced,
+    "language": language.language,
 }
 """The ladder, the strongest first."""
+
+_LANGUAGE_ATTEMPTS = {
+    "files of the host": "open({file!r}).read()",
+    "paths": "from pathlib import Path\nPath({file!r}).read_text()",
+    "write": "open({file!r}, 'w').write('x')",
+    "folders": "import os\nos.listdir('/')",
+    "environment": "import os\ndict(os.environ) or 1 / 0",
+    "variable": "import os\nos.getenv('PATH') or 1 / 0",
+    "sockets": "import socket",
+    "processes": "import subprocess",
+    "commands": "import os\nos.system('true')",
+    "foreign functions": "import ctypes",
+    "import by name": "__import__('socket')",
+    "way over classes": "().__class__.__bases__[0].__subclasses__()",
+    "way over frames": "(lambda: 0).__code__",
+    "way over generators": "(x for x in ()).gi_frame.f_builtins",
+    "memory": "[0] * (3 << 30)",
+}
 
 
 class _Attempt(NamedTuple):
     checks: tuple[Check, ...]
     reason: str
     """"" = it holds."""
-    sandbox: confined.ConfinedPython | None = None
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +79,16 @@ class _Canaries:
     folder: Path
     listeners: tuple[socket.socket, ...]
 
+    @property
+    def file(self) -> str:
+        return str(self.folder / "canary")
+
     def describe(self, tier: str) -> dict[str, Any]:
         tcp, named, abstract = self.listeners
         return {
             "tier": tier,
             "folder": str(self.folder),
-            "file": str(self.folder / "canary"),
+            "file": self.file,
             "port": tcp.getsockname()[1],
             "socket": named.getsockname(),
             "abstract": "\0" + abstract.getsockname()[1:].decode(),
@@ -140,7 +163,7 @@ def find(weakest: Weakest) -> SandboxReport:
                 tier=attempt.sandbox.tier,
                 checks=attempt.checks,
                 reason=" ".join(reasons),
-                python=attempt.sandbox.interpreter.description,
+                python=attempt.sandbox.description,
                 sandbox=attempt.sandbox,
             )
         reasons.append(f"{name}: {attempt.reason}")
@@ -149,7 +172,7 @@ def find(weakest: Weakest) -> SandboxReport:
     return SandboxReport(tier="off", checks=attempt.checks, reason=" ".join(reasons))
 
 
-async def _try(rung: Callable[[], confined.ConfinedPython]) -> _Attempt:
+async def _try(rung: Callable[[], Sandbox]) -> _Attempt:
     try:
         sandbox = rung()
         checks = await check(sandbox)
@@ -169,19 +192,39 @@ async def check(sandbox: Sandbox) -> tuple[Check, ...]:
         SandboxUnavailable: it did not even start.
     """
     with _canaries() as canaries:
-        source = resources.files(__package__).joinpath("probes.py").read_text()
-        code = f"{source}\n\nmain({canaries.describe(sandbox.tier)!r})\n"
-        inside = await sandbox.run(code, _CHECK_LIMITS)
-        checks = [msgspec.convert(line, Check) for line in _lines(inside.output)]
-        whole = inside.ending == "finished" and not inside.truncated
-        detail = inside.ending if whole else inside.output[-300:]
+        if sandbox.tier == "language":
+            checks = await _ask_language(sandbox, canaries)
+        else:
+            checks = await _ask_kernel(sandbox, canaries)
         touched = canaries.touched()
-        return (
-            *checks,
-            Check("all attempts were made", whole, detail),
-            Check("listeners outside", not touched, ", ".join(touched)),
-            *[await _limit(sandbox, *case) for case in (("wall", _SLEEPER), ("flood", _FLOOD))],
-        )
+    return (
+        *checks,
+        Check("listeners outside", not touched, ", ".join(touched)),
+        await _limit(sandbox, "wall", _SLEEPER[sandbox.tier]),
+        await _limit(sandbox, "flood", _FLOOD),
+    )
+
+
+async def _ask_kernel(sandbox: Sandbox, canaries: _Canaries) -> list[Check]:
+    source = resources.files(__package__).joinpath("probes.py").read_text()
+    code = f"{source}\n\nmain({canaries.describe(sandbox.tier)!r})\n"
+    inside = await sandbox.run(code, _CHECK_LIMITS)
+    whole = inside.ending == "finished" and not inside.truncated
+    detail = inside.ending if whole else inside.output[-300:]
+    return [
+        *(msgspec.convert(line, Check) for line in _lines(inside.output)),
+        Check("all attempts were made", whole, detail),
+    ]
+
+
+async def _ask_language(sandbox: Sandbox, canaries: _Canaries) -> list[Check]:
+    checks = []
+    for name, code in _LANGUAGE_ATTEMPTS.items():
+        seen = await sandbox.run(code.format(file=canaries.file), _CHECK_LIMITS)
+        last = (seen.output.strip().splitlines() or [""])[-1]
+        checks.append(Check(name, seen.ending == "failed", last[:200]))
+    worked = await sandbox.run("print(sum(range(10)))", _CHECK_LIMITS)
+    return [*checks, Check("the code can work", worked.output == "45\n", worked.ending)]
 
 
 def _lines(output: str) -> Iterator[Any]:
