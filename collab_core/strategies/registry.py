@@ -15,6 +15,7 @@ from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
 from collab_core.policies import agentcollab, blind, by_role, fixed
 from collab_core.policies.base import Policy
+from collab_core.strategies import cope
 from collab_core.strategies.base import (
     NO_RESOURCES,
     AgentParameters,
@@ -38,6 +39,7 @@ STRATEGIES: dict[str, Strategy] = {
         blind.FIRST_LARGE,
         blind.ONE_WAY,
         blind.PERIOD,
+        cope.COPE,
     )
 }
 

@@ -1,0 +1,203 @@
+"""COPE over whole executions: every sample solves the task on a branch of its own, with the tools."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from collab_core.agents.base import Answer
+from collab_core.agents.grammar import Turn
+from collab_core.agents.loop import LoopOptions, ReActLoop
+from collab_core.agents.prompts import prompt
+from collab_core.agents.steps import OpenStep, StepBook
+from collab_core.domain import Decision, ToolCall
+from collab_core.policies.assigned import Assigned
+from collab_core.runtime.session import Call, Session
+from collab_core.strategies.agreement import Vote, canonical_answer, vote
+from collab_core.strategies.cope_rules import CopeRules, PlanKind, kept_plan, shown
+from collab_core.transcript import Transcript
+
+
+class Sample(NamedTuple):
+    """One execution, and the plan written for it ("" if it had none of its own)."""
+
+    plan: str
+    plan_s: float
+    answer: Answer
+    execution_s: float
+
+
+class Stage(NamedTuple):
+    samples: list[Sample]
+    vote: Vote
+
+
+class TaskCascade:
+    """The cascade over whole executions, each an agent instance of its own. Serves one run."""
+
+    def __init__(self, rules: CopeRules, session: Session) -> None:
+        self.rules = rules
+        self.session = session
+        self.book = StepBook(session)
+
+    async def solve(self) -> Answer:
+        rules = self.rules
+        first = await self._stage(1, rules.tau1, large_plan="", kept="")
+        if first.vote.reaches(rules.tau1):
+            return _accepted(first)
+        kept = kept_plan(self.session, first.vote, [sample.plan for sample in first.samples])
+        large_plan = await self._plan_on_large()
+        second = await self._stage(2, rules.tau2, large_plan=large_plan, kept=kept)
+        if second.vote.reaches(rules.tau2):
+            return _accepted(second)
+        return await self._execute_on_large(large_plan)
+
+    async def _stage(self, number: int, tau: float, *, large_plan: str, kept: str) -> Stage:
+        rules = self.rules
+        self.session.check_limits()
+        step = self.book.open(
+            Decision(
+                tier=rules.small,
+                reason=f"stage_{number}",
+                threshold=tau,
+                why=f"Stage {number}: {rules.samples} executions, accepted if {tau:.0%} agree.",
+            )
+        )
+        samples = await self.book.side_by_side(
+            *(
+                self._sample(step, f"{number}.{k}", large_plan=large_plan, kept=kept)
+                for k in range(1, rules.samples + 1)
+            )
+        )
+        keys = [canonical_answer(sample.answer.text, rules.task_type) for sample in samples]
+        stage = Stage(samples, vote(keys))
+        self._write_down(step, number, tau, stage)
+        return stage
+
+    async def _sample(self, step: OpenStep, name: str, *, large_plan: str, kept: str) -> Sample:
+        """Plan, if no plan is given, and execute."""
+        rules, plan, plan_s = self.rules, "", 0.0
+        if not large_plan:
+            aside = self.session.aside(f"plan-{name}")
+            reply = await aside.complete(self._plan_call(step, rules.small, rules.small_plan))
+            step.branches.append([reply])
+            plan, plan_s = reply.text, reply.timing.total_s
+        plans: list[tuple[PlanKind, str]] = [
+            (rules.small_plan, kept or plan),
+            (rules.large_plan, large_plan),
+        ]
+        started_s = self.book.cumulative_s + plan_s
+        branch = self.session.branch(f"execution-{name}")
+        loop = self._executor(branch, rules.small, plans, started_s, stage=2 if large_plan else 1)
+        answer = await loop.run()
+        return Sample(plan, plan_s, answer, loop.book.cumulative_s - started_s)
+
+    def _write_down(self, step: OpenStep, number: int, tau: float, stage: Stage) -> None:
+        """The executions' time is the step's, their tokens are in their own steps."""
+        paths = [sample.plan_s + sample.execution_s for sample in stage.samples]
+        longest_plan_s = max(sample.plan_s for sample in stage.samples)
+        arguments = msgspec.json.encode({"executions": len(stage.samples), "threshold": tau})
+        call = ToolCall(id=f"stage-{number}", name="executions", arguments=arguments.decode())
+        step.turn = Turn(thought=step.decision.why, call=call)
+        step.tools.append(
+            self.session.delegated(
+                call,
+                _report(stage, tau),
+                step=step.number,
+                duration_s=max(paths) - longest_plan_s,
+            )
+        )
+        self.book.close(step)
+
+    async def _plan_on_large(self) -> str:
+        self.session.check_limits()
+        rules = self.rules
+        step = self.book.open(
+            Decision(
+                tier=rules.large,
+                reason="stage_2_plan",
+                why="Too few executions agreed, so the large model writes one plan.",
+            )
+        )
+        reply = await self.session.complete(self._plan_call(step, rules.large, rules.large_plan))
+        step.replies.append(reply)
+        self.book.accept(step, reply)
+        step.turn = Turn(thought=reply.text)
+        self.book.close(step)
+        return reply.text
+
+    async def _execute_on_large(self, large_plan: str) -> Answer:
+        plans = [(self.rules.large_plan, large_plan)]
+        loop = self._executor(
+            self.session, self.rules.large, plans, self.book.cumulative_s, stage=3
+        )
+        # the main agent's own steps go on, so that the switch to large is told
+        loop.book.trajectory.extend(self.book.trajectory)
+        return await loop.run()
+
+    def _executor(
+        self,
+        session: Session,
+        tier: int,
+        plans: Sequence[tuple[PlanKind, str]],
+        started_s: float,
+        *,
+        stage: int,
+    ) -> ReActLoop:
+        rules = self.rules
+        task = f"{session.task.question}\n\n{shown('cope_execute', plans)}".rstrip()
+        return ReActLoop(
+            session,
+            Assigned(
+                tier=tier,
+                reason=f"stage_{stage}",
+                why=f"Stage {stage} executes on {session.ladder.tiers[tier].name}.",
+            ),
+            LoopOptions(check_mode="off", temperature=rules.temperature, top_p=rules.top_p),
+            head=[
+                {"role": "system", "content": prompt("react_system_separate")},
+                {"role": "user", "content": task},
+            ],
+            role="executor",
+            max_steps=min(rules.execution_steps, session.limits.max_steps),
+            started_s=started_s,
+        )
+
+    def _plan_call(self, step: OpenStep, tier: int, kind: PlanKind) -> Call:
+        messages = [
+            {"role": "system", "content": prompt(f"cope_{kind}")},
+            {"role": "user", "content": self.session.task.question},
+        ]
+        return Call(
+            tier=tier,
+            step=step.number,
+            purpose="plan",
+            transcript=Transcript(messages),
+            with_tools=False,
+            temperature=self.rules.temperature,
+            top_p=self.rules.top_p,
+            max_output_tokens=self.rules.plan_tokens,
+        )
+
+
+def _accepted(stage: Stage) -> Answer:
+    leader = stage.vote.leader
+    if leader is None:
+        raise ValueError("a stage without any answer is never accepted")
+    chosen = stage.samples[leader].answer
+    return Answer(chosen.text, chosen.source, "answer")
+
+
+def _report(stage: Stage, tau: float) -> str:
+    outcome = stage.vote
+    texts = [" ".join(sample.answer.text.split())[:200] for sample in stage.samples]
+    verdict = "accepted" if outcome.reaches(tau) else "not enough"
+    head = (
+        f"{len(outcome.members)} of {outcome.samples} agree ({outcome.share:.2f}, "
+        f"needs {tau:.2f}): {verdict}."
+    )
+    counts = Counter(text or "no answer" for text in texts).most_common()
+    return "\n".join([head, *(f"{times} x {text}" for text, times in counts)])
