@@ -26,9 +26,9 @@ from collab_core.strategies.base import Resources
 from collab_core.strategies.registry import STRATEGIES, find, parse_parameters
 from collab_core.terminal import LiveView
 from collab_core.tools import commands as tool_commands
-from collab_core.tools.base import Tool
-from collab_core.tools.registry import build_tools
+from collab_core.tools.registry import NAMES, Catalogue, RunTools
 from collab_core.tools.sandbox import commands as sandbox_commands
+from collab_core.tools.settings import read_settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,6 +73,12 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--key", action="append", default=[], metavar="NAME=VARIABLE", help="where a tier's key is"
     )
     run.add_argument("--collection", type=Path, help="an index made by `index`")
+    run.add_argument(
+        "--tools",
+        metavar="NAMES",
+        help=f"comma-separated: {', '.join(NAMES)}, mcp:SERVER; or none (default: search, read and "
+        "calculator; without a collection calculator)",
+    )
     run.add_argument("--gold", action="append", default=[], help="an accepted answer, to score it")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--max-steps", type=int, default=40)
@@ -90,15 +96,25 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 
 def _run(arguments: argparse.Namespace) -> int:
     spec = _spec(arguments)
-    tools = build_tools(arguments.collection)
     view = LiveView(spec, plain=arguments.plain or not sys.stdout.isatty())
     resources = Resources(any_path=True, encoder=arguments.encoder)
-    terminal = asyncio.run(_drive(spec, arguments.log, tools, resources, view))
+    terminal = asyncio.run(_drive(spec, arguments, resources, view))
     return 0 if isinstance(terminal, ev.RunFinished) else 1
 
 
 async def _drive(
-    spec: RunSpec, log: Path | None, tools: Sequence[Tool], resources: Resources, view: LiveView
+    spec: RunSpec, arguments: argparse.Namespace, resources: Resources, view: LiveView
+) -> ev.AnyEvent:
+    catalogue = Catalogue(read_settings(os.environ))
+    try:
+        built = await catalogue.build(spec.tools, arguments.collection)
+        return await _execute(spec, arguments.log, built, resources, view)
+    finally:
+        await catalogue.aclose()
+
+
+async def _execute(
+    spec: RunSpec, log: Path | None, built: RunTools, resources: Resources, view: LiveView
 ) -> ev.AnyEvent:
     control = RunControl()
     _catch_signals(control)
@@ -112,7 +128,8 @@ async def _drive(
                 spec,
                 journal,
                 backend=backend,
-                tools=tools,
+                tools=built.tools,
+                sandbox=built.sandbox,
                 resources=resources,
                 worker=f"cli-{os.getpid()}",
                 control=control,
@@ -172,19 +189,23 @@ def _queued(spec: RunSpec) -> ev.RunQueued:
         limits=spec.limits,
         code_version=__version__,
         simulated=spec.ladder.simulated,
+        tools=spec.tools,
     )
 
 
 def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
+    asked = (spec.task, spec.strategy, spec.seed, spec.tools)
     for record in journal.history:
         known = record.event
-        if isinstance(known, ev.RunQueued) and (known.task, known.strategy, known.seed) != (
-            spec.task,
-            spec.strategy,
-            spec.seed,
+        if isinstance(known, ev.RunQueued) and asked != (
+            known.task,
+            known.strategy,
+            known.seed,
+            known.tools,
         ):
             raise InvalidInput(
-                "The log belongs to another task, strategy or seed; name another file with --log."
+                "The log belongs to another task, strategy, seed or choice of tools; name another "
+                "file with --log."
             )
 
 
@@ -213,7 +234,15 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
         seed=arguments.seed,
         limits=Limits(max_steps=arguments.max_steps, max_output_tokens=arguments.max_output_tokens),
         run_id=f"cli-{os.getpid()}",
+        tools=_tools(arguments.tools),
     )
+
+
+def _tools(text: str | None) -> tuple[str, ...] | None:
+    """Return the names that were given, none for "none"; None = the default."""
+    if text is None:
+        return None
+    return () if text == "none" else tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _tier(text: str, keys: dict[str, str], context_tokens: int) -> Tier:

@@ -55,11 +55,17 @@ class RunQueued(Event, frozen=True, kw_only=True, tag="run.queued"):
     simulated: bool = False
     forked_from: Fork | None = None
     schema_version: int = SCHEMA_VERSION
+    tools: tuple[str, ...] | None = None
+    """What was chosen, by the names of the catalogue; None = the default (logs of older versions)."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
     worker: str = ""
     fence: int = 0
+    tools: tuple[str, ...] = ()
+    """The functions that the models were shown, in order."""
+    sandbox: str = ""
+    """The rung that ``python`` ran in: strong, reduced, language; "" = the run had no ``python``."""
 
 
 class RunResumed(Event, frozen=True, kw_only=True, tag="run.resumed"):
@@ -68,6 +74,8 @@ class RunResumed(Event, frozen=True, kw_only=True, tag="run.resumed"):
     worker: str = ""
     fence: int = 0
     reason: str = ""
+    sandbox: str = ""
+    """As in ``run.started``: another worker may have another one."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step.started"):
