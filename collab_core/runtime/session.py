@@ -160,7 +160,7 @@ class Session:
     def __init__(self, world: World, scope: str = "", toolbox: Toolbox | None = None) -> None:
         self.world = world
         self.scope = scope
-        self.toolbox = toolbox if toolbox is not None else world.toolbox
+        self.toolbox = toolbox if toolbox is not None else world.toolbox.fresh()
         """What this branch's agent can call; its schemas are part of every prompt."""
         self.random = random.Random(f"{world.seed}/{scope}")
         self._recorded = world.recorded[scope]
@@ -191,11 +191,11 @@ class Session:
         ``name`` must be new in the run and the same in a replay.
         """
         scope = f"{self.scope}/{name}" if self.scope else name
-        return Session(self.world, scope, toolbox or self.toolbox)
+        return Session(self.world, scope, toolbox or self.toolbox.fresh())
 
     def aside(self, name: str) -> Session:
         """Return a door for effects made side by side within one step of this instance."""
-        return Session(self.world, f"{self.scope}~{name}", self.toolbox)
+        return Session(self.world, f"{self.scope}~{name}", self.toolbox.fresh())
 
     def next_step(self) -> int:
         """Return the number of this branch's next step: the log's, or the run's next free one."""
@@ -372,6 +372,7 @@ class Session:
         key = self._next_key()
         known = self._take(ev.ToolReturned, key, step)
         if known is not None:
+            self._remember(known)
             return known
         await self.world.flush()
         started = time.monotonic()
@@ -392,6 +393,20 @@ class Session:
         )
         self.emit(returned)
         return returned
+
+    def _remember(self, known: ev.ToolReturned) -> None:
+        """Let a tool with a state take over a call that the log answered in its place."""
+        tool = self.toolbox.stateful.get(known.tool)
+        if tool is None or known.error:
+            return
+        try:
+            arguments = msgspec.json.decode(known.arguments or "{}", type=dict[str, Any])
+            tool.replay(arguments, known.observation)
+        except (ToolFailed, msgspec.DecodeError) as error:
+            raise NonDeterministicReplay(
+                f"Step {known.step}: the tool {known.tool} refuses a call that it once took ({error}).",
+                hint="The tool's rules changed since the run began; start the run anew.",
+            ) from error
 
     async def _run_tool(self, call: ToolCall) -> tuple[str, bool, bool]:
         try:

@@ -83,3 +83,14 @@ class Toolbox:
         self.tools = tuple(tools)
         self.by_name: Mapping[str, Tool] = {tool.name: tool for tool in self.tools}
         self.json = tools_json(self.tools) if self.tools else b""
+        self.stateful: Mapping[str, StatefulTool] = {
+            tool.name: tool for tool in self.tools if isinstance(tool, StatefulTool)
+        }
+
+    def fresh(self) -> Toolbox:
+        """Return one for another branch of the run: tools that remember begin anew."""
+        if not self.stateful:
+            return self
+        return Toolbox(
+            tool.fresh() if isinstance(tool, StatefulTool) else tool for tool in self.tools
+        )
