@@ -13,7 +13,16 @@ from collab_core.agents.planner_executor import PlannerExecutor, TeamOptions
 from collab_core.agents.react import ReActAgent
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
-from collab_core.policies import agentcollab, blind, by_role, fixed
+from collab_core.policies import (
+    agentcollab,
+    blind,
+    by_role,
+    fixed,
+    frugalgpt,
+    margin,
+    probe,
+    routellm,
+)
 from collab_core.policies.base import Policy
 from collab_core.strategies import cope
 from collab_core.strategies.base import (
@@ -39,6 +48,10 @@ STRATEGIES: dict[str, Strategy] = {
         blind.FIRST_LARGE,
         blind.ONE_WAY,
         blind.PERIOD,
+        routellm.STRATEGY,
+        frugalgpt.STRATEGY,
+        margin.STRATEGY,
+        probe.STRATEGY,
         cope.COPE,
     )
 }
