@@ -13,21 +13,25 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 app = Celery("tandem")
 app.add_defaults(lambda: settings.CELERY)  # read when first needed
 app.set_default()  # pool threads resolve tasks through the default app (realtime.md 4.1)
-app.autodiscover_tasks(["webapp.runs"])
+app.autodiscover_tasks(["webapp.runs", "webapp.learning"])
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
 def _stop_runs(**_: Any) -> None:
     """On SIGTERM hand the leases back; the threads pool would wait for its runs otherwise."""
     # imported late: Django's models are not ready when this module is loaded
+    from webapp.learning.trainer import stop_trainings  # noqa: PLC0415
     from webapp.runs.worker import stop_worker  # noqa: PLC0415
 
+    stop_trainings()
     stop_worker()
 
 
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def _pick_up_what_waits(**_: Any) -> None:
     """The broker may have lost everything while no worker ran."""
+    from webapp.learning.tasks import reap as reap_trainings  # noqa: PLC0415
     from webapp.runs.tasks import reap  # noqa: PLC0415
 
     reap.delay()
+    reap_trainings.delay()

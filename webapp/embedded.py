@@ -28,6 +28,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
 from webapp.celery import app as celery_app
+from webapp.learning.models import Training, TrainingStatus
+from webapp.learning.tasks import reap as reap_trainings
+from webapp.learning.trainer import stop_trainings
 from webapp.runs.models import Run, Status
 from webapp.runs.tasks import canary, reap
 from webapp.runs.worker import stop_worker, worker
@@ -127,9 +130,11 @@ class Background:
         self._beat.start()
         canary.delay()
         reap.delay()
+        reap_trainings.delay()
 
     def stop(self) -> None:
-        """Hand the runs back, then stop what would start new ones."""
+        """Hand runs and trainings back, then stop what would start new ones."""
+        stop_trainings()
         stop_worker()
         self._beat.stop()
         self._controller.stop()
@@ -260,3 +265,5 @@ def _forget_earlier_process() -> None:
     """The folder's lock is ours: whatever an earlier process was running or had queued is free."""
     Run.objects.alive().filter(status=Status.RUNNING).update(lease_until=Now())
     Run.objects.alive().filter(status=Status.QUEUED).update(enqueued_at=None)
+    Training.objects.filter(status=TrainingStatus.RUNNING).update(lease_until=Now())
+    Training.objects.filter(status=TrainingStatus.QUEUED).update(enqueued_at=None)

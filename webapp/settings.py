@@ -18,6 +18,9 @@ import dj_database_url
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
+from collab_core.errors import InvalidInput
+from collab_core.tools.settings import read_settings
+
 # makes ModelForm[Endpoint] and the like subscriptable at run time, as the type checker reads them
 django_stubs_ext.monkeypatch()
 
@@ -111,9 +114,25 @@ TANDEM: dict[str, Any] = {
     "requeue_after_s": env_number("TANDEM_REQUEUE_AFTER_S", 30, low=1, high=3_600),
     "worker_concurrency": env_int("TANDEM_WORKER_CONCURRENCY", 64, low=1, high=1_000),
     "max_active_runs": env_int("TANDEM_MAX_ACTIVE_RUNS", 200, low=1, high=1_000_000),
+    "training_limit_s": env_number("TANDEM_TRAINING_LIMIT_S", 3_600, low=10, high=604_800),
     "recheck_s": env_number("TANDEM_RECHECK_S", 3, low=0.2, high=60),
     "simulator_time_scale": env_number("TANDEM_TIME_SCALE", 1.0, low=0.001, high=100),
 }
+
+try:
+    TOOLS = read_settings(
+        {
+            "TANDEM_READ_PAGE": env_str("TANDEM_READ_PAGE"),
+            "TANDEM_FETCH_ALLOW": env_str("TANDEM_FETCH_ALLOW"),
+            "TANDEM_SEARCH_URL": env_str("TANDEM_SEARCH_URL"),
+            "TANDEM_SEARCH_HEADER": env_str("TANDEM_SEARCH_HEADER"),
+            "TANDEM_SEARCH_FIELDS": env_str("TANDEM_SEARCH_FIELDS"),
+            "TANDEM_MCP_CONFIG": env_str("TANDEM_MCP_CONFIG"),
+        }
+    )
+    """What runs may use besides their collection; docs/tools.md."""
+except InvalidInput as error:
+    raise ImproperlyConfigured(f"{error.message} {error.hint}".strip()) from error
 
 # --- Django -------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -131,6 +150,7 @@ INSTALLED_APPS = [
     "webapp.runs",
     "webapp.compare",
     "webapp.strategies",
+    "webapp.learning",
     "webapp.api",
 ]
 MIDDLEWARE = [
@@ -298,6 +318,7 @@ CELERY: dict[str, Any] = {
     "worker_hijack_root_logger": False,
     "beat_schedule": {
         "reap": {"task": "runs.reap", "schedule": TANDEM["reap_every_s"]},
+        "reap-trainings": {"task": "learning.reap", "schedule": TANDEM["reap_every_s"]},
         "canary": {"task": "runs.canary", "schedule": 10.0},
     },
 }

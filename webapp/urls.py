@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("webapp.runs.urls")),
     path("", include("webapp.compare.urls")),
     path("", include("webapp.strategies.urls")),
+    path("", include("webapp.learning.urls")),
     path("", include("webapp.tiers.urls")),
     path("", include("webapp.teams.urls")),
 ]

@@ -26,6 +26,12 @@ class RunInput(Strict):
     )
     ladder: str = Field(description="Name or UUID of a ladder.")
     collection: str = Field("", description="Name or UUID of a document collection.")
+    tools: list[str] | None = Field(
+        None,
+        max_length=50,
+        description="See `GET /tools`. Left out: search, read and calculator; without a collection "
+        "the calculator alone. An empty list: none.",
+    )
     task_id: str = Field("", description="A sample task of the collection: its answer is scored.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     limits: LimitsInput = Field(default_factory=LimitsInput)
@@ -67,6 +73,8 @@ class RunOut(Schema):
     parameters: dict[str, Any]
     tiers: list[TierOut]
     ladder_name: str
+    tools: list[str] | None = Field(description="null in runs of older versions: the default.")
+    sandbox: str = Field(description="Where `python` ran; empty without it, or before the start.")
     seed: int
     limits: dict[str, Any]
     simulated: bool
@@ -105,6 +113,14 @@ class StrategyOut(Schema):
     label: str
     source: str
     parameters: dict[str, Any] = Field(description="JSON schema.")
+
+
+class ToolOut(Schema):
+    name: str
+    title: str
+    summary: str
+    available: bool
+    reason: str = Field(description="Why it cannot be chosen.")
 
 
 class LadderOut(Schema):

@@ -29,8 +29,9 @@ from webapp.api.schemas import (
     RunPage,
     StrategyOut,
     TaskOut,
+    ToolOut,
 )
-from webapp.runs import queries, reads, services
+from webapp.runs import queries, reads, services, tools
 from webapp.runs.models import Collection, Run, SampleTask
 from webapp.teams.access import memberships
 from webapp.teams.models import Membership, Token, User
@@ -189,6 +190,7 @@ def create_run(
         collection=_named(collections, payload.collection, "collection")
         if payload.collection
         else None,
+        tools=payload.tools,
         task_id=payload.task_id,
         seed=payload.seed,
         limits=payload.limits.model_dump(),
@@ -286,6 +288,12 @@ def list_strategies(request: HttpRequest) -> list[dict[str, Any]]:
         }
         for s in STRATEGIES.values()
     ]
+
+
+@api.get("/tools", response=list[ToolOut], tags=["catalogue"])
+def list_tools(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return what `tools` of a run may name, in the order of the prompt."""
+    return [offer._asdict() for offer in tools.offers()]
 
 
 @api.get("/ladders", response={200: list[LadderOut], **ERRORS}, tags=["catalogue"])

@@ -38,6 +38,7 @@ COLUMNS = (
     "error_code",
     "error_message",
     "error_hint",
+    "sandbox",
     "started_at",
     "finished_at",
     "steps",
@@ -63,6 +64,7 @@ class Folded:
     error_code: str = ""
     error_message: str = ""
     error_hint: str = ""
+    sandbox: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: int = 0
@@ -94,6 +96,7 @@ class Folded:
                 self.tiers = len(event.ladder)
             case RunStarted() | RunResumed():
                 self.status = "running"
+                self.sandbox = event.sandbox[:10] or self.sandbox
                 self.started_at = self.started_at or _utc(at)
             case RunFinished():
                 self.outcome, self.answer = event.outcome, _storable(event.answer)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import forms
 from django.db.models import QuerySet
 
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
+from collab_core.tools.registry import COLLECTION_TOOLS, ToolOffer, default_names
+from webapp.runs import tools
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED, LimitsInput
 from webapp.schema_fields import Choices, SchemaForm, field_of, schema_form
@@ -46,8 +48,19 @@ def parameter_forms(
     }
 
 
+class ToolBox(NamedTuple):
+    """A tool as the form shows it."""
+
+    offer: ToolOffer
+    ticked: bool
+
+
 def strategy_choices() -> list[tuple[str, str]]:
     return [(name, strategy.title) for name, strategy in STRATEGIES.items()]
+
+
+def tool_choices() -> list[tuple[str, str]]:
+    return [(offer.name, offer.title) for offer in tools.offers()]
 
 
 class NewRunForm(forms.Form):
@@ -65,7 +78,7 @@ class NewRunForm(forms.Form):
     task_id = forms.CharField(required=False, widget=forms.HiddenInput)
     collection = forms.ModelChoiceField(
         label="Collection", queryset=Collection.objects.none(), required=False, to_field_name="uuid",
-        empty_label="None (calculator only)", help_text="The documents that search and read work on.",
+        empty_label="None (no search and read)", help_text="The documents that search and read work on.",
     )  # fmt: skip
     ladder = forms.ModelChoiceField(
         label="Ladder", queryset=Ladder.objects.none(), to_field_name="uuid", empty_label=None,
@@ -78,6 +91,11 @@ class NewRunForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one strategy."},
     )
+    tools = forms.MultipleChoiceField(
+        label="Tools", choices=tool_choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    tools_shown = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
+    """Tells "none is ticked" from "nothing was asked"."""
     seed = forms.IntegerField(
         label="Seed", required=False, min_value=0, max_value=MAX_SEED, help_text="Empty: a random one. The same seed repeats a simulated run.",
     )  # fmt: skip
@@ -95,6 +113,21 @@ class NewRunForm(forms.Form):
     def limits(self) -> dict[str, Any]:
         """Return the limits as the service takes them; None = unlimited."""
         return {name: self.cleaned_data[name] for name in LimitsInput.model_fields}
+
+    def chosen_tools(self) -> list[str] | None:
+        """Return the ticked tools; those of a collection only with one. None = the default ones."""
+        if not self.cleaned_data["tools_shown"]:
+            return None
+        ticked: list[str] = self.cleaned_data["tools"]
+        if self.cleaned_data["collection"] is not None:
+            return ticked
+        return [name for name in ticked if name not in COLLECTION_TOOLS]
+
+    @property
+    def tool_boxes(self) -> list[ToolBox]:
+        chosen = self["tools"].value()
+        ticked = default_names(collection=True) if chosen is None else chosen
+        return [ToolBox(offer, offer.name in ticked) for offer in tools.offers()]
 
     @property
     def limit_fields(self) -> list[forms.BoundField]:

@@ -131,6 +131,8 @@ class Run(models.Model):
     # what to do
     question = models.TextField()
     collection = models.ForeignKey(Collection, null=True, blank=True, on_delete=models.SET_NULL)
+    tools = models.JSONField(null=True, default=None)
+    """Names of the catalogue in the order of the prompt; null = the default ones (older runs)."""
     task_id = models.CharField(max_length=80, blank=True)
     gold = models.JSONField(default=list)
     strategy = models.CharField(max_length=60)
@@ -163,6 +165,9 @@ class Run(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     error_hint = models.TextField(blank=True)
+    sandbox = models.CharField(max_length=10, null=True, blank=True)  # noqa: DJ001
+    """The rung that ``python`` ran in; null without it. Nullable: SQLite would rebuild the table for a
+    default, and lose its triggers."""
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     steps = models.PositiveIntegerField(default=0)

@@ -138,6 +138,8 @@ def _as_dict(run: Run, position: int | None) -> dict[str, Any]:
         "parameters": run.parameters,
         "tiers": [{"name": tier["name"], "model": tier["model"]} for tier in run.tiers],
         "ladder_name": run.ladder_name,
+        "tools": run.tools,
+        "sandbox": run.sandbox or "",
         "seed": run.seed,
         "limits": run.limits,
         "simulated": run.simulated,

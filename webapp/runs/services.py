@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import pydantic
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -24,9 +22,11 @@ from collab_core.domain import Fork, Limits, Task
 from collab_core.errors import InvalidInput
 from collab_core.runtime.fork import inherit_parameters, prefix
 from collab_core.strategies.registry import find, parse_parameters
-from webapp.runs import fold, leases
+from webapp.learning.weights import check as check_weights
+from webapp.runs import checks, fold, leases
+from webapp.runs.checks import MAX_SEED, LimitsInput
 from webapp.runs.journal import event_row
-from webapp.runs.models import Collection, Run, RunEvent, SampleTask, Status
+from webapp.runs.models import Collection, Run, RunEvent, Status
 from webapp.runs.publisher import publisher
 from webapp.runs.specs import limits_of
 from webapp.runs.tasks import enqueue
@@ -34,10 +34,9 @@ from webapp.teams.access import require_may_run, role_in
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder, Rung
 
+__all__ = ["MAX_SEED", "LimitsInput"]
 logger = logging.getLogger(__name__)
-MAX_QUESTION_BYTES = 100_000
 MAX_RACE = 6
-MAX_SEED = 2**31 - 1
 MAX_PARAMETERS_BYTES = 20_000
 
 
@@ -45,28 +44,6 @@ class QuotaReached(InvalidInput):
     """Too many runs of the workspace are waiting or running; later is fine."""
 
     code = "quota_reached"
-
-
-class LimitsInput(pydantic.BaseModel):
-    """What a run may spend, as a person enters it: forms and the REST schema are made of this."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    max_steps: int = pydantic.Field(
-        40, ge=1, le=10_000, title="Steps", description="Think-act-observe steps at most."
-    )
-    max_tokens: int | None = pydantic.Field(
-        2_000_000, ge=1, le=10**12, title="Tokens", description="Input and output, all calls."
-    )
-    max_cost_usd: float | None = pydantic.Field(
-        None, gt=0, le=1e9, title="Cost (USD)", description="Empty = no limit."
-    )
-    max_wall_s: float | None = pydantic.Field(
-        3_600.0, ge=1, le=31_536_000, title="Seconds", description="Of model and tool time."
-    )
-    max_output_tokens: int = pydantic.Field(
-        2_048, ge=1, le=1_000_000, title="Output tokens a call", description="Of one model call."
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +54,8 @@ class Submission:
     strategies: Sequence[tuple[str, Mapping[str, Any]]]
     ladder: Ladder
     collection: Collection | None = None
+    tools: Sequence[str] | None = None
+    """Names of ``webapp.runs.tools.offers``; None = the default ones."""
     task_id: str = ""
     seed: int | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
@@ -95,6 +74,7 @@ class _Plan:
     ladder: Ladder
     rungs: Sequence[Rung]
     collection: Collection | None
+    tools: list[str] | None
     task_id: str
     gold: list[str]
     seed: int
@@ -160,6 +140,7 @@ def rerun(run: Run, user: User) -> Run:
         strategies=[(run.strategy, run.parameters)],
         ladder=_ladder_of(run),
         collection=run.collection,
+        tools=run.tools,
         task_id=run.task_id,
         seed=run.seed,
         limits=run.limits,
@@ -186,7 +167,7 @@ def fork(
     require_may_run(role_in(user, run.workspace_id))
     accepted = list(find(strategy).parameters.model_fields)
     copied = prefix(leases.read_history(run.pk), after_step)
-    rungs = _checked_ladder(run.workspace, ladder)
+    rungs = checks.checked_ladder(run.workspace, ladder)
     highest = max((e.tier for e in copied if isinstance(e, ev.StepFinished)), default=0)
     if highest >= len(rungs):
         raise InvalidInput(
@@ -198,17 +179,21 @@ def fork(
         user=user,
         question=run.question,
         strategy=strategy,
-        parameters=_checked_parameters(
-            strategy, inherit_parameters(run.parameters, parameters, accepted=accepted)
+        parameters=checked_parameters(
+            run.workspace,
+            strategy,
+            inherit_parameters(run.parameters, parameters, accepted=accepted),
+            ladder,
         ),
         ladder=ladder,
         rungs=rungs,
         collection=run.collection,
+        tools=run.tools,  # the schemas are the head of the prompts that the fork shares
         task_id=run.task_id,
         gold=run.gold,
         seed=run.seed,
         limits=limits_of(run.limits),
-        idempotency_key=_checked_key(idempotency_key),
+        idempotency_key=checks.checked_key(idempotency_key),
         parent=run,
         fork_step=after_step,
         copied=copied,
@@ -220,13 +205,13 @@ def fork(
 
 # --- checks -------------------------------------------------------------------------------------
 def _plans(workspace: Workspace, user: User, submission: Submission) -> list[_Plan]:
-    question = _checked_question(submission.question)
+    question = checks.checked_question(submission.question)
     strategies = list(submission.strategies)
     if not 1 <= len(strategies) <= MAX_RACE:
         raise InvalidInput(f"Choose 1 to {MAX_RACE} strategies.", field="strategy")
-    collection = _checked_collection(workspace, submission.collection)
-    key = _checked_key(submission.idempotency_key)
-    task_id, gold = _known_task(collection, submission.task_id, question)
+    collection = checks.checked_collection(workspace, submission.collection)
+    key = checks.checked_key(submission.idempotency_key)
+    task_id, gold = checks.known_task(collection, submission.task_id, question)
     common = _Plan(
         workspace=workspace,
         user=user,
@@ -234,120 +219,39 @@ def _plans(workspace: Workspace, user: User, submission: Submission) -> list[_Pl
         strategy="",
         parameters={},
         ladder=submission.ladder,
-        rungs=_checked_ladder(workspace, submission.ladder),
+        rungs=checks.checked_ladder(workspace, submission.ladder),
         collection=collection,
+        tools=checks.checked_tools(submission.tools, collection),
         task_id=task_id,
         gold=gold,
-        seed=_checked_seed(submission.seed),
-        limits=_checked_limits(submission.limits),
+        seed=checks.checked_seed(submission.seed),
+        limits=checks.checked_limits(submission.limits),
         race=uuid.uuid4() if len(strategies) > 1 else None,
     )
     return [
         replace(
             common,
             strategy=name,
-            parameters=_checked_parameters(name, raw),
+            parameters=checked_parameters(workspace, name, raw, submission.ladder),
             idempotency_key=key if key is None or number == 0 else f"{key}#{number}",
         )
         for number, (name, raw) in enumerate(strategies)
     ]
 
 
-def _checked_question(question: str) -> str:
-    text = question.replace("\r\n", "\n").strip()
-    if not text:
-        raise InvalidInput("The task is empty. Type a question.", field="question")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidInput("The task holds broken characters.", field="question") from None
-    if size > MAX_QUESTION_BYTES:
-        raise InvalidInput(
-            f"The task is {size:,} bytes long; at most {MAX_QUESTION_BYTES:,} are allowed.",
-            field="question",
-            hint="Put long material into a document collection.",
-        )
-    bad = next((c for c in text if (c < " " and c not in "\n\t") or c == "\x7f"), None)
-    if bad is not None:
-        raise InvalidInput(
-            f"The task holds the control character U+{ord(bad):04X}; it looks like binary data.",
-            field="question",
-        )
-    return text
+def checked_parameters(
+    workspace: Workspace, strategy: str, raw: Mapping[str, Any], ladder: Ladder
+) -> dict[str, Any]:
+    """Return the parameters, complete, of a run that could begin: what it loads is there and fits.
 
-
-def _checked_parameters(strategy: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    Raises:
+        InvalidInput: with the parameter at fault in ``field``.
+    """
     if len(repr(raw)) > MAX_PARAMETERS_BYTES:
         raise InvalidInput("The parameters are too large.", field="parameters")
-    return parse_parameters(strategy, raw).model_dump(mode="json")
-
-
-def _checked_seed(seed: int | None) -> int:
-    if seed is None:
-        return secrets.randbelow(MAX_SEED)
-    if isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
-        raise InvalidInput(f"The seed must be between 0 and {MAX_SEED}.", field="seed")
-    return seed
-
-
-def _checked_limits(raw: Mapping[str, Any]) -> Limits:
-    try:
-        return Limits(**LimitsInput.model_validate(dict(raw)).model_dump())
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{name}: {first['msg']}", field=name) from error
-
-
-def _checked_key(key: str | None) -> str | None:
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 90 or not key.isprintable():
-        raise InvalidInput(
-            "An idempotency key has 1 to 90 printable characters.", field="idempotency_key"
-        )
-    return key
-
-
-def _checked_ladder(workspace: Workspace, ladder: Ladder) -> list[Rung]:
-    if ladder.workspace_id != workspace.pk or ladder.archived_at is not None:
-        raise InvalidInput("There is no such ladder in this workspace.", field="ladder")
-    rungs = ladder.ordered_rungs()
-    if not rungs:
-        raise InvalidInput(
-            f"Ladder {ladder.name} has no tiers.",
-            field="ladder",
-            hint="Add at least one endpoint to it under Tiers.",
-        )
-    gone = next((rung for rung in rungs if rung.endpoint.archived_at is not None), None)
-    if gone is not None:
-        raise InvalidInput(
-            f"Tier {gone.tier_name} of ladder {ladder.name} uses an archived endpoint.",
-            field="ladder",
-        )
-    return rungs
-
-
-def _checked_collection(workspace: Workspace, collection: Collection | None) -> Collection | None:
-    if collection is not None and collection.workspace_id != workspace.pk:
-        raise InvalidInput("There is no such collection in this workspace.", field="collection")
-    return collection
-
-
-def _known_task(
-    collection: Collection | None, task_id: str, question: str
-) -> tuple[str, list[str]]:
-    """Return the sample task's id and gold answers: picked, or typed word for word."""
-    tasks = SampleTask.objects.filter(collection=collection)
-    if not task_id:
-        typed = tasks.filter(question=question).first() if collection else None
-        return (typed.task_id, list(typed.answers)) if typed else ("", [])
-    task = tasks.filter(task_id=task_id).first()
-    if collection is None or task is None:
-        raise InvalidInput(f"There is no sample task {task_id[:80]!r}.", field="task_id")
-    if task.question.strip() != question:
-        return "", []
-    return task.task_id, list(task.answers)
+    values = parse_parameters(strategy, raw).model_dump(mode="json")
+    check_weights(workspace.pk, find(strategy), values, ladder.to_core())
+    return values
 
 
 def _ladder_of(run: Run) -> Ladder:
@@ -427,6 +331,7 @@ def _store(plan: _Plan, number: int) -> Run:
         submitted_by=plan.user.username,
         code_version=collab_core.__version__,
         simulated=core.simulated,
+        tools=None if plan.tools is None else tuple(plan.tools),
         forked_from=Fork(run_id=str(plan.parent.uuid), after_step=plan.fork_step or 0)
         if plan.parent
         else None,
@@ -447,6 +352,7 @@ def _store(plan: _Plan, number: int) -> Run:
         race=plan.race,
         question=plan.question,
         collection=plan.collection,
+        tools=plan.tools,
         task_id=plan.task_id,
         gold=plan.gold,
         strategy=plan.strategy,

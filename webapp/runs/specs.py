@@ -78,4 +78,5 @@ def run_spec(run: Run) -> RunSpec:
         gold=tuple(run.gold),
         run_id=str(run.uuid),
         fork_step=run.fork_step or 0,
+        tools=None if run.tools is None else tuple(run.tools),
     )

@@ -20,6 +20,7 @@ from collab_core.errors import InvalidInput
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
 from webapp.forms_summary import faults
+from webapp.learning.weights import offers
 from webapp.runs import services
 from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms
 from webapp.runs.models import Collection, Run, SampleTask, Status
@@ -133,6 +134,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "strategy_title": strategy.title if strategy else run.strategy,
         "plotly_js": static(PLOTLY_URL_PATH),
         "compare_url": _compare_url(run),
+        "tools": _tool_words(run),
     }
     if may_run:
         context["fork_form"] = ForkForm(
@@ -140,7 +142,9 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
             initial={"strategy": run.strategy, "ladder": run.ladder and run.ladder.uuid},
             auto_id="fork_%s",
         )
-        context["parameter_forms"] = parameter_forms(initial={run.strategy: run.parameters})
+        context["parameter_forms"] = parameter_forms(
+            initial={run.strategy: run.parameters}, weights=offers(run.workspace)
+        )
     return render(request, "runs/detail.html", context)
 
 
@@ -148,6 +152,13 @@ def _top_words(run: Run) -> str:
     """Return the label of the top tier's share of tokens, by the tier's name where it is short."""
     name = str(run.tiers[-1]["name"]) if run.tiers else ""
     return f"{name.capitalize()} tokens" if 0 < len(name) <= 8 else "Top tokens"
+
+
+def _tool_words(run: Run) -> str:
+    """Return the tools that were chosen, in words; "" for a run of an older version."""
+    if run.tools is None:
+        return ""
+    return ", ".join(name.replace("_", " ") for name in run.tools) or "none"
 
 
 def _compare_url(run: Run) -> str:
@@ -168,7 +179,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
     workspace = active_workspace(request).workspace
     if request.method == "POST":
         form = NewRunForm(request.POST, workspace=workspace)
-        parameters = parameter_forms(request.POST)
+        parameters = parameter_forms(request.POST, weights=offers(workspace))
         if runs := _submitted(request, form, parameters):
             return _after_submit(runs)
     else:
@@ -236,8 +247,11 @@ def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, SchemaForm
                 "collection": run.collection and run.collection.uuid,
                 "ladder": run.ladder and run.ladder.uuid,
             }
+            if run.tools is not None:
+                initial["tools"] = run.tools
             given[run.strategy] = run.parameters
-    return NewRunForm(workspace=workspace, initial=initial), parameter_forms(initial=given)
+    forms = parameter_forms(initial=given, weights=offers(workspace))
+    return NewRunForm(workspace=workspace, initial=initial), forms
 
 
 def _is_uuid(text: str) -> bool:
@@ -262,11 +276,14 @@ def _submitted(
     if not all([valid, *(parameters[name].is_valid() for name in ticked)]):
         return None
     data = form.cleaned_data
+    if not _fitting({name: parameters[name] for name in ticked}, data["ladder"]):
+        return None
     submission = services.Submission(
         question=data["question"],
         strategies=[(name, parameters[name].cleaned_data) for name in ticked],
         ladder=data["ladder"],
         collection=data["collection"],
+        tools=form.chosen_tools(),
         task_id=data["task_id"],
         seed=data["seed"],
         limits=form.limits(),
@@ -279,6 +296,17 @@ def _submitted(
     except InvalidInput as error:
         _place_error(error, form, [parameters[name] for name in ticked])
         return None
+
+
+def _fitting(parameters: Mapping[str, SchemaForm], ladder: Ladder) -> bool:
+    """Put what a strategy cannot do on this ladder at its own card; True if there is nothing."""
+    for name, form in parameters.items():
+        try:
+            services.checked_parameters(ladder.workspace, name, form.cleaned_data, ladder)
+        except InvalidInput as error:
+            text = f"{error.message} {error.hint}".strip()
+            form.add_error(error.field if error.field in form.fields else None, text)
+    return all(form.is_valid() for form in parameters.values())
 
 
 def _place_error(error: InvalidInput, form: NewRunForm, parameters: list[SchemaForm]) -> None:
@@ -342,7 +370,8 @@ def fork(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, uuid, InvalidInput(_first_error(form)))
     data = form.cleaned_data
-    parameters = parameter_forms(request.POST)[data["strategy"]]
+    forms = parameter_forms(request.POST, weights=offers(run.workspace))
+    parameters = forms[data["strategy"]]
     if not parameters.is_valid():
         return _refused(request, uuid, InvalidInput(_first_error(parameters)))
     try:

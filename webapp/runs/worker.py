@@ -13,13 +13,13 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 
 from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
@@ -27,8 +27,7 @@ from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.errors import LeaseLost, TandemError
 from collab_core.events import AnyEvent, ModelDelta, RunFailed
 from collab_core.runtime.engine import RunControl, execute
-from collab_core.tools.base import Tool
-from collab_core.tools.registry import build_tools
+from collab_core.tools.registry import Catalogue, RunTools
 from webapp.runs import fold, leases, specs
 from webapp.runs.faults import point
 from webapp.runs.journal import Committer, DatabaseJournal
@@ -92,6 +91,7 @@ class Worker:
         self._database = ThreadPoolExecutor(DB_THREADS, thread_name_prefix="worker-db")
         self._active: dict[int, Active] = {}
         self._stopping = False
+        self._catalogue = Catalogue(settings.TOOLS)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="worker-loop", daemon=True)
         self._started = threading.Event()
@@ -138,6 +138,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(self._watcher, *runs, return_exceptions=True)
         await self._backend.aclose()
+        await self._catalogue.aclose()
 
     async def _db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         call = partial(query, function, *args, **kwargs)
@@ -185,16 +186,13 @@ class Worker:
             return
         try:
             spec = await self._db(specs.run_spec, claim.run)
-            tools = await self._tools(claim)
-        except TandemError as error:
-            await journal.append([_unable(claim, error.code, error.message, error.hint)])
-            return
-        try:
+            built = await self._tools(active)
             await execute(
                 spec,
                 journal,
                 backend=self._backend,
-                tools=tools,
+                tools=built.tools,
+                sandbox=built.sandbox,
                 resources=specs.resources(claim.run.workspace_id),
                 worker=self.name,
                 fence=claim.fence,
@@ -203,21 +201,31 @@ class Worker:
             )
         except (LeaseLost, asyncio.CancelledError):
             raise
+        except TandemError as error:
+            # the run could not begin; once it has, the engine turns errors into its end
+            await journal.append([_unable(claim, error.code, error.message, error.hint)])
         except Exception as error:
             logger.exception("run %s: the worker broke", claim.run.pk)
+            message = f"The worker broke: {type(error).__name__}."
             hint = "This is a fault of Tandem; the worker's log has the traceback."
-            await journal.append(
-                [
-                    _unable(
-                        claim, "internal_error", f"The worker broke: {type(error).__name__}.", hint
-                    )
-                ]
-            )
+            await journal.append([_unable(claim, "internal_error", message, hint)])
 
-    async def _tools(self, claim: leases.Claim) -> Sequence[Tool]:
-        collection = claim.run.collection
-        path = specs.collection_path(collection) if collection else None
-        return await self._loop.run_in_executor(self._database, _tools_of, path)
+    async def _tools(self, active: Active) -> RunTools:
+        """Build the run's tools; none for a run that is stopped meanwhile, which then ends at once.
+
+        A server that starts slowly may take long.
+        """
+        run = active.claim.run
+        path = specs.collection_path(run.collection) if run.collection else None
+        building = asyncio.ensure_future(self._catalogue.build(run.tools, path))
+        active.control.watch(building)
+        try:
+            return await building
+        except asyncio.CancelledError:
+            if active.control.cancelled_by is None or not building.cancelled():
+                building.cancel()
+                raise
+            return RunTools(())
 
     def _sink(self, active: Active) -> Callable[[ModelDelta], None]:
         run_id = active.claim.run.pk
@@ -272,17 +280,6 @@ class Worker:
                 logger.warning("run %s: the lease ran out, stopping", active.claim.run.pk)
                 active.lost = True
                 active.task.cancel()
-
-
-def _tools_of(path: Path | None) -> Sequence[Tool]:
-    """Return the tools over a collection; one that was indexed again is opened again."""
-    version = path.stat().st_mtime_ns if path is not None and path.is_file() else 0
-    return _opened(path, version)
-
-
-@lru_cache(maxsize=64)
-def _opened(path: Path | None, version: int) -> Sequence[Tool]:
-    return build_tools(path)
 
 
 def _poisoned(claim: leases.Claim) -> AnyEvent:

@@ -12,13 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 from markdown_it import MarkdownIt
 
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
+from webapp.learning.catalogue import learned
 from webapp.runs.forms import parameters_form
+from webapp.schema_fields import kinds_of
 from webapp.static_files import PLOTLY_URL_PATH
+from webapp.teams.access import active_workspace
 
 LABELS = {
     "native": "as published, open points as parameters",
@@ -44,24 +48,45 @@ class Parameter(NamedTuple):
     allowed: str
 
 
+class Card(NamedTuple):
+    strategy: Strategy
+    label_words: str
+    parameters: list[Parameter]
+    text: SafeString
+
+
+class FamilyOfCards(NamedTuple):
+    name: str
+    slug: str
+    cards: list[Card]
+
+
 @require_GET
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """List every registered strategy; preview the budget schedule with live inputs."""
+    """List every strategy, what was learned for them, and the budget schedule with live inputs."""
     form = parameters_form(STRATEGIES["agentcollab"])(auto_id="preview_%s")
     context = {
-        "cards": [
-            {
-                "strategy": strategy,
-                "label_words": LABELS[strategy.label],
-                "parameters": parameters_of(strategy),
-                "text": documentation(strategy.doc),
-            }
-            for strategy in STRATEGIES.values()
-        ],
+        "families": families(),
+        "labels": LABELS,
         "preview_fields": [form[name] for name in PREVIEWED],
         "plotly_js": static(PLOTLY_URL_PATH),
+        **learned(active_workspace(request).workspace),
     }
     return render(request, "strategies/catalogue.html", context)
+
+
+def families() -> list[FamilyOfCards]:
+    """Return the strategies by family, both in the registry's order."""
+    found: dict[str, list[Card]] = {}
+    for strategy in STRATEGIES.values():
+        card = Card(
+            strategy=strategy,
+            label_words=LABELS[strategy.label],
+            parameters=parameters_of(strategy),
+            text=documentation(strategy.doc),
+        )
+        found.setdefault(strategy.family, []).append(card)
+    return [FamilyOfCards(name, f"family-{slugify(name)}", cards) for name, cards in found.items()]
 
 
 def parameters_of(strategy: Strategy) -> list[Parameter]:
@@ -80,10 +105,25 @@ def parameters_of(strategy: Strategy) -> list[Parameter]:
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
+    if kinds := kinds_of(schema):
+        return f"weights of kind {' or '.join(kinds)}"
+    if options := schema.get("anyOf"):
+        words = [_allowed(option) for option in options if option.get("type") != "null"]
+        return ", ".join([*words, "or none"])
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return ", ".join(str(choice) for choice in schema["enum"])
     if schema.get("type") == "boolean":
         return "true, false"
+    if schema.get("type") == "string":
+        return f"text, at most {schema['maxLength']}" if "maxLength" in schema else "text"
+    if schema.get("type") == "array":
+        return "several, separated by commas"
+    if schema.get("type") == "object":
+        return "a JSON object"
+    if schema.get("type") not in ("integer", "number"):
+        return "any"
     low = schema.get("minimum", schema.get("exclusiveMinimum", "any"))
     above = "above " if "exclusiveMinimum" in schema else ""
     return f"{above}{low} to {schema.get('maximum', 'any')}"

@@ -1,0 +1,105 @@
+"""What weights say of themselves, in words and numbers for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from collab_core.strategies.base import Strategy
+from collab_core.strategies.registry import STRATEGIES
+from webapp.learning.models import Weights
+from webapp.learning.weights import weights_parameters
+from webapp.runs.models import Run
+
+WORDS = {
+    "auc": "Area under the ROC curve",
+    "brier": "Brier score (lower is better)",
+    "ece": "Calibration error (lower is better)",
+    "accuracy": "Accuracy",
+    "large_share": "Large-step share",
+}
+RUNS_SHOWN = 20
+
+
+class Row(NamedTuple):
+    name: str
+    label: str
+    value: str
+    interval: str
+    n: int
+
+
+class RunLink(NamedTuple):
+    uuid: str
+    ref: str
+
+
+class Told(NamedTuple):
+    """A manifest for a template."""
+
+    manifest: Mapping[str, Any]
+    rows: list[Row]
+    encoder: str
+    runs: list[RunLink]
+    runs_more: int
+    options: list[tuple[str, Any]]
+    splits: str
+    curve: list[dict[str, float]]
+
+
+def told(weights: Weights) -> Told:
+    """Return what a page shows of weights; text of a manifest is somebody else's and stays text."""
+    manifest = weights.manifest
+    trained = manifest.get("trained_on", {})
+    runs = _runs(weights, trained.get("run_ids", []))
+    return Told(
+        manifest=manifest,
+        rows=[_row(name, figure) for name, figure in manifest.get("report", {}).items()],
+        encoder=_encoder(manifest.get("encoder")),
+        runs=runs[:RUNS_SHOWN],
+        runs_more=max(0, int(trained.get("runs", 0)) - len(runs[:RUNS_SHOWN])),
+        options=list(manifest.get("options", {}).items()),
+        splits=", ".join(f"{part} {size}" for part, size in trained.get("splits", {}).items()),
+        curve=list(manifest.get("calibration", [])),
+    )
+
+
+def strategies_for(kind: str) -> list[Strategy]:
+    """Return the strategies that can run with weights of this kind."""
+    return [
+        strategy
+        for strategy in STRATEGIES.values()
+        if any(kind in kinds for kinds in weights_parameters(strategy).values())
+    ]
+
+
+def _row(name: str, figure: Mapping[str, Any]) -> Row:
+    value, low, high = figure.get("value"), figure.get("low"), figure.get("high")
+    return Row(
+        name=name,
+        label=WORDS.get(name, name.replace("_", " ").capitalize()),
+        value="unknown" if value is None else _digits(value),
+        interval="" if low is None or high is None else f"{_digits(low)} to {_digits(high)}",
+        n=int(figure.get("n", 0)),
+    )
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1_000 else f"{value:,.0f}"
+
+
+def _encoder(used: Mapping[str, Any] | None) -> str:
+    if not used:
+        return "none: it reads numbers"
+    return f"{used['name']}, {used['dim']} numbers a text, {str(used['digest'])[:12]}"
+
+
+def _runs(weights: Weights, ids: list[str]) -> list[RunLink]:
+    """Return those of the runs that are still there; only ever the workspace's own."""
+    wanted = [one for one in ids[: 4 * RUNS_SHOWN] if _is_uuid(one)]
+    found = Run.objects.filter(workspace_id=weights.workspace_id, uuid__in=wanted).order_by("-id")
+    return [RunLink(str(run.uuid), run.ref) for run in found.only("uuid", "number")]
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36 and text.replace("-", "").isalnum() and text.isascii()
