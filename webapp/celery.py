@@ -31,7 +31,8 @@ def _stop_runs(**_: Any) -> None:
 def _pick_up_what_waits(**_: Any) -> None:
     """The broker may have lost everything while no worker ran."""
     from webapp.learning.tasks import reap as reap_trainings  # noqa: PLC0415
-    from webapp.runs.tasks import reap  # noqa: PLC0415
+    from webapp.runs.tasks import check_sandbox, reap  # noqa: PLC0415
 
     reap.delay()
+    check_sandbox.delay()
     reap_trainings.delay()

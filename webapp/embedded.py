@@ -32,7 +32,7 @@ from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.tasks import reap as reap_trainings
 from webapp.learning.trainer import stop_trainings
 from webapp.runs.models import Run, Status
-from webapp.runs.tasks import canary, reap
+from webapp.runs.tasks import canary, check_sandbox, reap
 from webapp.runs.worker import stop_worker, worker
 from webapp.seeding import Demo, seed
 
@@ -129,6 +129,7 @@ class Background:
         self._beat.daemon = True
         self._beat.start()
         canary.delay()
+        check_sandbox.delay()
         reap.delay()
         reap_trainings.delay()
 

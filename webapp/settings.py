@@ -128,6 +128,7 @@ try:
             "TANDEM_SEARCH_HEADER": env_str("TANDEM_SEARCH_HEADER"),
             "TANDEM_SEARCH_FIELDS": env_str("TANDEM_SEARCH_FIELDS"),
             "TANDEM_MCP_CONFIG": env_str("TANDEM_MCP_CONFIG"),
+            "TANDEM_SANDBOX": env_str("TANDEM_SANDBOX"),
         }
     )
     """What runs may use besides their collection; docs/tools.md."""
@@ -320,6 +321,7 @@ CELERY: dict[str, Any] = {
         "reap": {"task": "runs.reap", "schedule": TANDEM["reap_every_s"]},
         "reap-trainings": {"task": "learning.reap", "schedule": TANDEM["reap_every_s"]},
         "canary": {"task": "runs.canary", "schedule": 10.0},
+        "sandbox": {"task": "runs.check_sandbox", "schedule": 600.0},
     },
 }
 

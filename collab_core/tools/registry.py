@@ -98,6 +98,8 @@ def _offer(name: str, reason: str) -> ToolOffer:
 
 def _reason(name: str, settings: ToolSettings, sandbox: SandboxReport | None) -> str:
     match name:
+        case "python" if settings.sandbox == "off":
+            return "Switched off by the operator (TANDEM_SANDBOX=off)."
         case "python" if sandbox is not None and sandbox.tier == "off":
             return f"No sandbox: {sandbox.reason}"
         case "read_page" if not settings.read_page:
@@ -239,7 +241,9 @@ class Catalogue:
 
     async def _sandbox(self) -> SandboxReport:
         # it blocks for two seconds the first time; afterwards the answer is known
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self_check)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self_check, self.settings.sandbox
+        )
 
     async def _open(self, path: Path) -> Collection:
         loop = asyncio.get_running_loop()

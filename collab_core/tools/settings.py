@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast, get_args
 
 from collab_core.errors import InvalidInput
 from collab_core.tools.fetch import AddressPolicy
 from collab_core.tools.mcp_client.config import ServerConfig, read_servers
+from collab_core.tools.sandbox.selfcheck import Weakest
 from collab_core.tools.web_search import SearchProvider, read_provider
 
 
@@ -23,6 +25,8 @@ class ToolSettings:
     search_reason: str = "No search service is set up (TANDEM_SEARCH_URL)."
     """Why there is no ``search``."""
     servers: Mapping[str, ServerConfig] = field(default_factory=dict)
+    sandbox: Weakest = "auto"
+    """The weakest rung that ``python`` may run in."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     """Where the variables that headers and servers name are looked up."""
 
@@ -33,7 +37,7 @@ def read_settings(
     """Return the settings of these variables; a missing or empty one has its default.
 
     ``values`` holds ``TANDEM_FETCH_ALLOW``, ``TANDEM_READ_PAGE``, ``TANDEM_SEARCH_URL``,
-    ``TANDEM_SEARCH_HEADER``, ``TANDEM_SEARCH_FIELDS`` and ``TANDEM_MCP_CONFIG``.
+    ``TANDEM_SEARCH_HEADER``, ``TANDEM_SEARCH_FIELDS``, ``TANDEM_MCP_CONFIG`` and ``TANDEM_SANDBOX``.
 
     Raises:
         InvalidInput: one of them cannot be used; ``field`` names it.
@@ -48,6 +52,7 @@ def read_settings(
         search=search,
         search_reason=reason,
         servers=read_servers(Path(config)) if config else {},
+        sandbox=_rung(values.get("TANDEM_SANDBOX", "")),
         environ=environ,
     )
 
@@ -62,6 +67,16 @@ def _yes(text: str) -> bool:
         f"TANDEM_READ_PAGE={text!r} is not a yes or no: set it to 1 or 0.",
         field="TANDEM_READ_PAGE",
     )
+
+
+def _rung(text: str) -> Weakest:
+    value = text.strip() or "auto"
+    if value not in get_args(Weakest):
+        raise InvalidInput(
+            f"TANDEM_SANDBOX is {value!r}; it must be one of {', '.join(get_args(Weakest))}.",
+            field="TANDEM_SANDBOX",
+        )
+    return cast("Weakest", value)
 
 
 def _search(

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
 from webapp.runs import leases
+from webapp.runs.tools import report_sandbox
 from webapp.runs.worker import worker
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ def reap() -> int:
 def canary() -> None:
     """Prove that a worker consumes and runs tasks."""
     cache.set(CANARY, time.time(), timeout=120)
+
+
+@shared_task(name="runs.check_sandbox")  # type: ignore[untyped-decorator]
+def check_sandbox() -> None:
+    """Tell the web processes which sandbox this worker has."""
+    report_sandbox()
 
 
 def enqueue(run_id: int) -> bool:

@@ -151,9 +151,8 @@ async def test_a_tool_that_is_not_available_cannot_be_built() -> None:
     await catalogue.aclose()
 
 
-async def test_a_sandbox_that_is_switched_off_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TANDEM_SANDBOX", "off")
-    catalogue = Catalogue()
+async def test_a_sandbox_that_is_switched_off_says_so() -> None:
+    catalogue = Catalogue(read_settings({"TANDEM_SANDBOX": "off"}, environ={}))
     with pytest.raises(InvalidInput, match="TANDEM_SANDBOX=off"):
         await catalogue.build(["python"], None)
     await catalogue.aclose()
@@ -197,6 +196,7 @@ async def test_runs_share_connections_but_not_pages(catalogue: Catalogue, index:
     [
         {"TANDEM_FETCH_ALLOW": "a b"},
         {"TANDEM_READ_PAGE": "perhaps"},
+        {"TANDEM_SANDBOX": "strongest"},
         {"TANDEM_SEARCH_URL": "search.example"},
         {"TANDEM_SEARCH_URL": "https://x", "TANDEM_SEARCH_FIELDS": "nonsense"},
         {"TANDEM_SEARCH_URL": "https://x", "TANDEM_SEARCH_HEADER": "no colon"},
