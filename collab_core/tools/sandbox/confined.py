@@ -13,7 +13,12 @@ from typing import Any, Literal
 
 from collab_core.tools.sandbox.base import Execution, SandboxLimits, SandboxUnavailable
 from collab_core.tools.sandbox.execution import execute
-from collab_core.tools.sandbox.interpreter import Interpreter, drop_privileges, find_interpreter
+from collab_core.tools.sandbox.interpreter import (
+    Interpreter,
+    drop_privileges,
+    find_interpreter,
+    first_to_go,
+)
 from collab_core.tools.sandbox.syscalls import seccomp_program
 
 _HOME = Path("/py")
@@ -96,6 +101,7 @@ def _strong_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str
     config["rlimits"]["NPROC"] = _MAX_PROCESSES
     return [
         *drop_privileges(),
+        *first_to_go(),
         _bubblewrap(),
         *("--unshare-all", "--unshare-user", "--disable-userns"),
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox"),
@@ -151,6 +157,7 @@ def _reduced_command(interpreter: Interpreter, limits: SandboxLimits) -> list[st
     }
     return [
         *drop_privileges(),
+        *first_to_go(),
         *(str(interpreter.executable), "-I", "-S", "-B", "-c", _bootstrap()),
         repr(config),
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,14 @@ def canaries() -> Iterator[Canaries]:
 def marked() -> SandboxLimits:
     """Limits whose figures are found in the command lines of the sandbox's processes."""
     return SandboxLimits(wall_s=30, memory_bytes=(1 << 30) + int.from_bytes(os.urandom(3), "big"))
+
+
+def wait_until(true: Callable[[], bool], message: str) -> None:
+    for _ in range(1_000):
+        if true():
+            return
+        time.sleep(0.02)
+    pytest.fail(message)
 
 
 def processes(limits: SandboxLimits) -> list[int]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +13,7 @@ from collab_core.tools.sandbox.base import SandboxLimits, SandboxUnavailable
 from collab_core.tools.sandbox.bootstrap import READY
 from collab_core.tools.sandbox.confined import ConfinedPython, _reduced_command, _strong_command
 from collab_core.tools.sandbox.execution import Capture, execute
-from tests.collab_core.tools.sandbox.conftest import processes
+from tests.collab_core.tools.sandbox.conftest import processes, wait_until
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -137,7 +136,7 @@ async def test_what_does_not_end_is_ended(
     seen = await sandbox.run("print('begun')\n" + code, limits)
     assert (seen.ending, seen.output) == ("wall", "begun\n")
     # one that closed its output is dead a moment after its parent
-    _wait_until(lambda: not processes(limits), "something is left")
+    wait_until(lambda: not processes(limits), "something is left")
 
 
 async def test_processor_time_is_limited(sandbox: ConfinedPython) -> None:
@@ -206,18 +205,10 @@ def test_a_parent_that_is_killed_leaves_nothing(tier: str, marked: SandboxLimits
     with subprocess.Popen([sys.executable, "-c", PARENT, argument]) as parent:
         # the parent's own command line has the figure, too
         inside = 2 if tier == "strong" else 1
-        _wait_until(lambda: len(processes(marked)) > inside, "it did not start")
+        wait_until(lambda: len(processes(marked)) > inside, "it did not start")
         time.sleep(0.5)
         parent.kill()
-    _wait_until(lambda: not processes(marked), "something is left")
-
-
-def _wait_until(true: Callable[[], bool], message: str) -> None:
-    for _ in range(1_000):
-        if true():
-            return
-        time.sleep(0.02)
-    pytest.fail(message)
+    wait_until(lambda: not processes(marked), "something is left")
 
 
 @pytest.mark.parametrize("tier", ["strong", "reduced"])

@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,21 +23,21 @@ def _failed(checks: tuple[Check, ...]) -> set[str]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with nothing but setpriv."""
+def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A PATH with nothing but setpriv; not in pytest's folder, which the sandbox's user cannot read."""
     setpriv = shutil.which("setpriv")
     assert setpriv
-    (tmp_path / "setpriv").symlink_to(setpriv)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    return tmp_path
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "setpriv").symlink_to(setpriv)
+        monkeypatch.setenv("PATH", name)
+        yield folder
 
 
 def _put(folder: Path, name: str, script: str) -> None:
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & 0o055 == 0:
-            parent.chmod(0o755)
 
 
 def test_this_machine_has_the_strong_sandbox() -> None:
