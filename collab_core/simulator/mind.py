@@ -10,6 +10,7 @@ from typing import Any
 
 from collab_core.benchmarks.language import parse_question
 from collab_core.simulator.browser import Browser
+from collab_core.simulator.planner import team_turn
 from collab_core.simulator.reader import Reader
 from collab_core.simulator.skill import Skill
 from collab_core.simulator.view import View, look_at
@@ -50,10 +51,10 @@ def think(body: Mapping[str, Any], model: str, skill: Skill) -> Thought:
         view.tools = frozenset() if view.mode == "think" else view.tools
     randomness = f"{model}|{body.get('seed')}|{view.digest}"
     rng = random.Random(randomness)
-    chain = parse_question(view.question) if {"search", "read"} <= view.tools else None
-    turn = Reader(view, chain, skill, rng) if chain else Browser(view, skill, rng)
+    turn = team_turn(view, skill, rng) or _alone(view, skill, rng)
     outcome = turn.take_turn()
-    wording = Wording(view, skill, random.Random(f"{randomness}|words"))
+    words = random.Random(f"{randomness}|words")
+    wording = Wording(view, skill, words, voice=outcome.voice)
     block = wording.block(outcome)
     text, call = "", None
     if view.mode == "check":
@@ -71,6 +72,11 @@ def think(body: Mapping[str, Any], model: str, skill: Skill) -> Thought:
         rationale=block[len("<progress><rationale>") : block.index("</rationale>")],
         randomness=randomness,
     )
+
+
+def _alone(view: View, skill: Skill, rng: random.Random) -> Reader | Browser:
+    chain = parse_question(view.question) if {"search", "read"} <= view.tools else None
+    return Reader(view, chain, skill, rng) if chain else Browser(view, skill, rng)
 
 
 def _call(

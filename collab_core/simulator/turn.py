@@ -29,6 +29,10 @@ class Outcome:
     rationale: str = ""
     action: Action | None = None
     answer: str | None = None
+    voice: str = ""
+    """Whose words it is put into: planner, writer; "" = an agent that works alone."""
+    aim: str = ""
+    """What the call is about, for the thought; "" = its first argument says it."""
     guessed: bool = False
     """The answer is the best it could do, not the end of a trail."""
 

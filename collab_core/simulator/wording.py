@@ -21,8 +21,9 @@ def _phrases() -> dict[str, list[str]]:
 class Wording:
     """Writes one turn; ``rng`` chooses among ways to say the same."""
 
-    def __init__(self, view: View, skill: Skill, rng: random.Random) -> None:
+    def __init__(self, view: View, skill: Skill, rng: random.Random, *, voice: str = "") -> None:
         self._view = view
+        self._voice = voice
         self._skill = skill
         self._rng = rng
 
@@ -57,7 +58,9 @@ class Wording:
         return f"<answer>{text.replace('<', '(').replace('>', ')')}</answer>"
 
     def _pick(self, key: str, what: str = "") -> str:
-        return self._rng.choice(_phrases()[key]).replace("{what}", what)
+        phrases = _phrases()
+        own = phrases.get(f"{self._voice}_{key}") or phrases[key]
+        return self._rng.choice(own).replace("{what}", what)
 
     def _observed(self, outcome: Outcome) -> list[str]:
         if self._view.is_first:
@@ -71,15 +74,15 @@ class Wording:
         return remarks or [self._pick("hits_seen" if outcome.advanced else "nothing")]
 
     def _details(self) -> list[str]:
-        stock = _phrases()["detail"]
+        stock = _phrases().get(f"{self._voice}_detail") or _phrases()["detail"]
         return self._rng.sample(stock, min(self._skill.detail, len(stock)))
 
     def _intention(self, outcome: Outcome) -> str:
         if outcome.action is None:
             return self._pick("guess" if outcome.guessed else "answer")
         tool, arguments = outcome.action
-        what = str(next(iter(arguments.values()), ""))
-        return self._pick(tool if tool in ("search", "read", "calculator") else "other", what)
+        what = outcome.aim or str(next(iter(arguments.values()), ""))
+        return self._pick(tool if tool in _phrases() else "other", what)
 
     def _rationale(self, outcome: Outcome) -> str:
         latest = self._view.latest
@@ -89,6 +92,8 @@ class Wording:
             what = outcome.notes[-1].partition(": ")[2].rpartition(" [")[0] or outcome.notes[-1]
         elif latest.page:
             what = f"read the page {latest.page.title}"
+        elif latest.name == "assign_seekers":
+            what = "the latest reports"
         elif latest.name == "search":
             what = f"{len(latest.hits)} results for {latest.arguments.get('query', '')}"
         else:
