@@ -12,8 +12,10 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from tests.webapp.learning.material import make_training, make_weights
 from tests.webapp.personas import Room, make_collection
 from tests.webapp.runs.test_fold import finished
+from webapp.learning.models import Training, Weights
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
 from webapp.teams.models import Membership, Token
@@ -54,6 +56,13 @@ PAGES: dict[str, Row] = {
     "runs/tasks/": Row("room"),
     "compare/": Row("room"),
     "strategies/": Row("room"),
+    "strategies/train/<slug:kind>/": Row("worker"),
+    "strategies/trainings/<uuid:uuid>/": Row("run"),
+    "strategies/trainings/<uuid:uuid>/progress/": Row("run"),
+    "strategies/trainings/<uuid:uuid>/cancel/": Row("member", "POST"),
+    "strategies/weights/<uuid:uuid>/": Row("run"),
+    "strategies/weights/<uuid:uuid>/download/": Row("run"),
+    "strategies/weights/<uuid:uuid>/delete/": Row("owner", "POST"),
     "tiers/": Row("room"),
     "teams/": Row("room"),
     "runs/<uuid:uuid>/": Row("run"),
@@ -92,6 +101,13 @@ API: dict[str, tuple[Row, ...]] = {
         Row("api-member", "POST", {"after_step": 1, "strategy": "large"}),
     ),
     "api/v1/strategies": (Row("api"),),
+    "api/v1/trainings": (
+        Row("api"),
+        Row("api-member", "POST", {"kind": "isotonic", "ladder": "LADDER"}),
+    ),
+    "api/v1/trainings/<uuidstr:uuid>": (Row("api-run"),),
+    "api/v1/trainings/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
+    "api/v1/weights": (Row("api"),),
     "api/v1/ladders": (Row("api"),),
     "api/v1/collections": (Row("api"),),
     "api/v1/tasks": (Row("api"),),
@@ -141,17 +157,25 @@ def run(room: Room) -> Run:
     _insert(run.pk, 1, 1.0, [finished(1), finished(2)])
     Run.objects.filter(pk=run.pk).update(next_seq=3, steps=2)
     make_collection(room)
+    make_weights(room)
+    make_training(room)
     return run
 
 
 def filled(room: Room, run: Run, path: str, role: str) -> str:
     endpoint = room.ladder.ordered_rungs()[0].endpoint
-    uuid = (
-        endpoint.uuid
-        if "endpoints" in path
-        else room.ladder.uuid
-        if "ladders" in path
-        else run.uuid
+    uuid = next(
+        (
+            thing.uuid
+            for word, thing in (
+                ("endpoints", endpoint),
+                ("ladders", room.ladder),
+                ("trainings", Training.objects.first()),
+                ("weights", Weights.objects.first()),
+            )
+            if word in path and thing is not None
+        ),
+        run.uuid,
     )
     pk = Membership.objects.get(user=room.users["vera"]).pk
     if "tokens" in path and role in room.users:
@@ -159,6 +183,7 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
     path = (
         path.replace("<uuid:uuid>", str(uuid))
         .replace("<uuidstr:uuid>", str(uuid))
+        .replace("<slug:kind>", "isotonic")
         .replace("<int:pk>", str(pk))
     )
     return "/" + path.replace("<int:position>", "0")
@@ -200,7 +225,7 @@ def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role
         assert signed_out, f"anonymous got {status}"
     elif allowed(row.kind, role):
         assert status < 400 or status in (405, 422, 503) or _only_needs_input(path, status), status
-    elif role == "charlie" and path == "api/v1/runs":
+    elif role == "charlie" and path in ("api/v1/runs", "api/v1/trainings"):
         assert status == 422  # the ladder is not his to see
     elif role == "charlie" and "new/" not in path and "add/" not in path:
         assert status == 404, f"a stranger got {status}"
@@ -210,7 +235,7 @@ def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role
 
 def state() -> list[Any]:
     """Everything that somebody without the right to must not change."""
-    models = (Run, Membership, Endpoint, Ladder, Rung)
+    models = (Run, Membership, Endpoint, Ladder, Rung, Training, Weights)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
