@@ -109,6 +109,7 @@ API: dict[str, tuple[Row, ...]] = {
     "api/v1/trainings/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
     "api/v1/weights": (Row("api"),),
     "api/v1/ladders": (Row("api"),),
+    "api/v1/tools": (Row("api"),),
     "api/v1/collections": (Row("api"),),
     "api/v1/tasks": (Row("api"),),
 }
