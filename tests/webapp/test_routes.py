@@ -108,6 +108,7 @@ API: dict[str, tuple[Row, ...]] = {
     "api/v1/trainings/<uuidstr:uuid>": (Row("api-run"),),
     "api/v1/trainings/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
     "api/v1/weights": (Row("api"),),
+    "api/v1/weights/kinds": (Row("api"),),
     "api/v1/ladders": (Row("api"),),
     "api/v1/tools": (Row("api"),),
     "api/v1/collections": (Row("api"),),

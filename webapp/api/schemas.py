@@ -78,6 +78,7 @@ class RunOut(Schema):
     seed: int
     limits: dict[str, Any]
     simulated: bool
+    stand_in: bool = Field(description="A hashed encoder stood in for a sentence-encoder.")
     task_id: str
     outcome: str
     answer: str
@@ -110,6 +111,7 @@ class StrategyOut(Schema):
     name: str
     title: str
     summary: str
+    family: str
     label: str
     source: str
     parameters: dict[str, Any] = Field(description="JSON schema.")
@@ -141,3 +143,53 @@ class TaskOut(Schema):
     task_id: str
     question: str
     difficulty: str
+
+
+class TrainingInput(Strict):
+    kind: str = Field(description="What to train, see `GET /weights/kinds`.")
+    name: str = Field("", description="Empty = the kind and a number.")
+    ladder: str = Field(description="Name or UUID: its finished runs are learned from.")
+    collection: str = Field("", description="Name or UUID; empty = runs over any documents.")
+    most: int = Field(1_000, ge=1, le=5_000, description="Runs at most, the newest.")
+    options: dict[str, Any] = Field(default_factory=dict)
+    encoder: str = Field("", description="Empty = this installation's; hashed = the stand-in.")
+    seed: int = Field(0, ge=0, le=MAX_SEED)
+    workspace: UUID | None = Field(None, description="Only needed if you belong to several.")
+
+
+class WeightsOut(Schema):
+    uuid: UUID
+    reference: str = Field(description="What a strategy's parameter takes.")
+    name: str
+    kind: str
+    digest: str
+    stand_in: bool
+    simulated: bool
+    created_at: datetime
+    manifest: dict[str, Any] = Field(description="Provenance, held-out report, calibration.")
+
+
+class TrainingOut(Schema):
+    uuid: UUID
+    kind: str
+    name: str
+    status: str
+    fraction: float
+    message: str
+    error: dict[str, str] | None
+    source: str
+    options: dict[str, Any]
+    encoder: str
+    seed: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    weights: str | None = Field(description="Their reference, once it has finished.")
+
+
+class KindOut(Schema):
+    kind: str
+    title: str
+    summary: str
+    needs_encoder: bool
+    options: dict[str, Any] = Field(description="JSON schema.")

@@ -9,16 +9,17 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Header, NinjaAPI, Query, Status
+from ninja import NinjaAPI, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from collab_core.errors import InvalidInput
 from collab_core.strategies.registry import STRATEGIES
+from webapp.api import learning
+from webapp.api.access import ERRORS, IDEMPOTENCY_KEY, membership_of, named, user_of
 from webapp.api.schemas import (
     CollectionOut,
     ErrorBody,
@@ -33,14 +34,11 @@ from webapp.api.schemas import (
 )
 from webapp.runs import queries, reads, services, tools
 from webapp.runs.models import Collection, Run, SampleTask
-from webapp.teams.access import memberships
-from webapp.teams.models import Membership, Token, User
+from webapp.teams.models import Token, User
 from webapp.tiers.models import Ladder
 
 MAX_EVENTS = 1_000
-IDEMPOTENCY_KEY: Any = Header(None, alias="Idempotency-Key")  # type: ignore[type-arg]
 FILTERS: Any = Query(...)  # type: ignore[type-arg]
-ERRORS = {400: ErrorBody, 401: ErrorBody, 403: ErrorBody, 404: ErrorBody, 422: ErrorBody}
 
 
 class PersonalToken(HttpBearer):
@@ -135,42 +133,14 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     return _problem(request, error.status_code, code="bad_request", message=str(error))
 
 
-# --- who and what -------------------------------------------------------------------------------
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the authenticator has set it
-    return request.user
-
-
-def _membership(request: HttpRequest, workspace: UUID | None) -> Membership:
-    mine = memberships(_user(request))
-    if workspace is None and len(mine) > 1:
-        names = ", ".join(f"{m.workspace.name} ({m.workspace.uuid})" for m in mine[:10])
-        raise InvalidInput(f"You belong to several workspaces: {names}.", field="workspace")
-    for membership in mine:
-        if workspace in (None, membership.workspace.uuid):
-            return membership
-    raise Http404
-
-
+# --- runs ---------------------------------------------------------------------------------------
 def _run(request: HttpRequest, uuid: UUID) -> Run:
-    runs = Run.objects.for_user(_user(request)).select_related(
+    runs = Run.objects.for_user(user_of(request)).select_related(
         "workspace", "submitted_by", "parent"
     )
     return get_object_or_404(runs, uuid=uuid)
 
 
-def _named(found: QuerySet[Any], wanted: str, field: str) -> Any:
-    try:
-        match = Q(uuid=UUID(wanted))
-    except ValueError:
-        match = Q(name=wanted)
-    row = found.filter(match).first()
-    if row is None:
-        raise InvalidInput(f"There is no {field} {wanted[:80]!r} in this workspace.", field=field)
-    return row
-
-
-# --- runs ---------------------------------------------------------------------------------------
 @api.post("/runs", response={201: RunOut, 200: RunOut, 429: ErrorBody, **ERRORS}, tags=["runs"])
 def create_run(
     request: HttpRequest,
@@ -178,7 +148,7 @@ def create_run(
     idempotency_key: str | None = IDEMPOTENCY_KEY,
 ) -> Status[dict[str, Any]]:
     """Submit one run. The same `Idempotency-Key` gives the same run again, with status 200."""
-    membership = _membership(request, payload.workspace)
+    membership = membership_of(request, payload.workspace)
     workspace = membership.workspace
     before = workspace.last_run_number
     ladders = Ladder.objects.live().filter(workspace=workspace)
@@ -186,8 +156,8 @@ def create_run(
     submission = services.Submission(
         question=payload.question,
         strategies=[(payload.strategy, payload.parameters)],
-        ladder=_named(ladders, payload.ladder, "ladder"),
-        collection=_named(collections, payload.collection, "collection")
+        ladder=named(ladders, payload.ladder, "ladder"),
+        collection=named(collections, payload.collection, "collection")
         if payload.collection
         else None,
         tools=payload.tools,
@@ -209,7 +179,7 @@ def list_runs(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List runs, 50 a page; the filters and orders of the list page."""
-    membership = _membership(request, workspace)
+    membership = membership_of(request, workspace)
     page = queries.list_runs(membership.workspace, filters, order, cursor)
     if page.mistakes:
         raise InvalidInput(f"{page.mistakes[0]} cannot be used.")
@@ -246,7 +216,7 @@ def get_events(
 def cancel_run(request: HttpRequest, uuid: UUID) -> Status[dict[str, Any]]:
     """Ask a run to stop; it does within a second. An ended run stays as it is."""
     run = _run(request, uuid)
-    services.cancel(run, _user(request))
+    services.cancel(run, user_of(request))
     return Status(202, reads.run_dict(_run(request, uuid)))
 
 
@@ -263,11 +233,11 @@ def fork_run(
     wanted = payload.ladder or (str(run.ladder.uuid) if run.ladder else run.ladder_name)
     forked = services.fork(
         run,
-        _user(request),
+        user_of(request),
         after_step=payload.after_step,
         strategy=payload.strategy,
         parameters=payload.parameters,
-        ladder=_named(ladders, wanted, "ladder"),
+        ladder=named(ladders, wanted, "ladder"),
         idempotency_key=idempotency_key,
     )
     return Status(201, reads.run_dict(forked))
@@ -282,6 +252,7 @@ def list_strategies(request: HttpRequest) -> list[dict[str, Any]]:
             "name": s.name,
             "title": s.title,
             "summary": s.summary,
+            "family": s.family,
             "label": s.label,
             "source": s.source,
             "parameters": s.parameters.model_json_schema(),
@@ -299,7 +270,7 @@ def list_tools(request: HttpRequest) -> list[dict[str, Any]]:
 @api.get("/ladders", response={200: list[LadderOut], **ERRORS}, tags=["catalogue"])
 def list_ladders(request: HttpRequest, workspace: UUID | None = None) -> list[dict[str, Any]]:
     """Return the ladders, cheapest tier first."""
-    membership = _membership(request, workspace)
+    membership = membership_of(request, workspace)
     found = Ladder.objects.live().filter(workspace=membership.workspace).order_by("name")
     return [
         {
@@ -316,7 +287,7 @@ def list_ladders(request: HttpRequest, workspace: UUID | None = None) -> list[di
 @api.get("/collections", response={200: list[CollectionOut], **ERRORS}, tags=["catalogue"])
 def list_collections(request: HttpRequest, workspace: UUID | None = None) -> list[Collection]:
     """Return the document collections."""
-    membership = _membership(request, workspace)
+    membership = membership_of(request, workspace)
     return list(Collection.objects.filter(workspace=membership.workspace).order_by("name"))
 
 
@@ -329,12 +300,13 @@ def list_tasks(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> list[SampleTask]:
     """Return sample tasks of a collection, without their answers."""
-    membership = _membership(request, workspace)
+    membership = membership_of(request, workspace)
     collections = Collection.objects.filter(workspace=membership.workspace)
-    chosen = _named(collections, collection, "collection")
+    chosen = named(collections, collection, "collection")
     tasks = SampleTask.objects.filter(collection=chosen).order_by("id")
     return list(tasks[offset : offset + limit])
 
 
+api.add_router("", learning.router)
 urls = api.urls
 _open_routes(urls[0])

@@ -37,6 +37,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "dropped": max(0, len(wanted) - MOST),
         "enough": len(runs) >= 2,
         "simulated": any(run.simulated for run in runs),
+        "stand_in": any(run.stand_in for run in runs),
         "one_task": len({run.question for run in runs}) == 1,
         "candidates": _candidates(request, runs, baseline) if len(runs) < MOST else [],
         "plotly_js": static(PLOTLY_URL_PATH),

@@ -130,6 +130,11 @@ def encoders() -> list[tuple[str, str]]:
     return [hashed] if mine in ("", HASHED) else [(mine, Path(mine).name), hashed]
 
 
+def encoder_words(value: str) -> str:
+    """Return an encoder's name for people: where it lies is the operator's business."""
+    return value if value == HASHED else Path(value).name
+
+
 def checked_encoder(name: str) -> str:
     """Return the encoder to use.
 

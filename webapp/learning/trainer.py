@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 
 from collab_core.errors import InvalidInput
 from webapp.learning import leases
@@ -75,6 +76,9 @@ def _drive(training: Training) -> None:
         _fail(training, error.message, error.hint)
     except InvalidInput as error:
         _fail(training, error.message, error.hint)
+    except DatabaseError as error:
+        # its lease expires, and whoever comes next begins anew
+        logger.warning("training %s: the database is out of reach: %s", training.uuid, error)
     except Exception as error:
         logger.exception("training %s: the worker broke", training.uuid)
         _fail(
@@ -128,11 +132,11 @@ def _heart(training: Training) -> Callable[[float, str | None], None]:
     It raises when the training is to stop; the process then ends with its context.
     """
     shown: tuple[float, str] = (0.0, "")
-    last = 0.0
+    last, known = 0.0, time.monotonic()
     ends = time.monotonic() + settings.TANDEM["training_limit_s"]
 
     def beat(fraction: float, text: str | None) -> None:
-        nonlocal shown, last
+        nonlocal shown, last, known
         if text is not None:
             shown = (fraction, text)
         now = time.monotonic()
@@ -146,10 +150,15 @@ def _heart(training: Training) -> Callable[[float, str | None], None]:
         if now - last < 1.0 and fraction < 1.0:
             return
         last = now
-        if not query(leases.beat, training, fraction=shown[0], message=shown[1]):
-            raise _HandedBack
-        if query(leases.stop_asked, training):
-            raise _Stopped
+        try:
+            if not query(leases.beat, training, fraction=shown[0], message=shown[1]):
+                raise _HandedBack
+            if query(leases.stop_asked, training):
+                raise _Stopped
+            known = now
+        except DatabaseError:
+            if now - known > leases.lease().total_seconds():
+                raise
 
     return beat
 

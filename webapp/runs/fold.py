@@ -22,6 +22,7 @@ from collab_core.events import (
     RunQueued,
     RunResumed,
     RunStarted,
+    ScorerReturned,
     StepFinished,
     TierSwitched,
 )
@@ -50,6 +51,7 @@ COLUMNS = (
     "cost_usd",
     "tier_path",
     "stall_path",
+    "stand_in",
 )
 
 
@@ -76,6 +78,7 @@ class Folded:
     cost_usd: float | None = None
     tier_path: str = ""
     stall_path: str = ""
+    stand_in: bool = False
     # not columns
     tiers: int = 0
     version: int = 0
@@ -90,6 +93,8 @@ class Folded:
         match event:
             case StepFinished():
                 self._add_step(event)
+            case ScorerReturned() if event.stand_in and not self.stand_in:
+                self.stand_in = True
             case TierSwitched():
                 self.switches += 1
             case RunQueued():

@@ -45,6 +45,7 @@ CSV_COLUMNS = (
     "action",
     "thought",
     "simulated",
+    "stand_in",
 )
 _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _BLANK_STARTS = frozenset("\t\r\n")
@@ -115,7 +116,7 @@ def _csv(run: Run) -> str:
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(CSV_COLUMNS)
     for event in _finished_steps(run):
-        values = _row(event) | {"simulated": run.simulated}
+        values = _row(event) | {"simulated": run.simulated, "stand_in": bool(run.stand_in)}
         writer.writerow([cell(values[name]) for name in CSV_COLUMNS])
     return out.getvalue()
 

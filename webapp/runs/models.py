@@ -144,6 +144,9 @@ class Run(models.Model):
     seed = models.BigIntegerField()
     limits = models.JSONField(default=dict)
     simulated = models.BooleanField(default=False)
+    stand_in = models.BooleanField(null=True)
+    """Cached from the log: a scorer decided by the hashed stand-in of a sentence-encoder. None = a
+    run older than the column (it could not); a default would make SQLite copy the whole table."""
 
     # lease
     fence = models.PositiveIntegerField(default=0)

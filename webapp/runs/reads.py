@@ -143,6 +143,7 @@ def _as_dict(run: Run, position: int | None) -> dict[str, Any]:
         "seed": run.seed,
         "limits": run.limits,
         "simulated": run.simulated,
+        "stand_in": bool(run.stand_in),
         "task_id": run.task_id,
         "gold": run.gold if run.ended else [],
         "outcome": run.outcome,
