@@ -17,6 +17,7 @@ import types
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # each of them takes milliseconds to import
+    from collections.abc import Callable
     from importlib.abc import MetaPathFinder
     from importlib.machinery import ModuleSpec
     from io import TextIOWrapper
@@ -31,7 +32,8 @@ _SIGKILL = 9
 
 def main(config: dict[str, Any]) -> None:
     """Close up, say so, take the code and run it."""
-    program = os.read(int(config["seccomp_fd"]), 1 << 20) if config["reduced"] else b""
+    rung = config["rung"]
+    program = b"" if rung == "strong" else os.read(int(config["seccomp_fd"]), 1 << 20)
     os.closerange(3, 4096)
     for name, value in config["rlimits"].items():
         # a second more for the hard limit: before it, a signal tells which limit it was
@@ -39,12 +41,18 @@ def main(config: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, hard))
     os.setpriority(os.PRIO_PROCESS, 0, 10)
     null = os.open("/dev/null", os.O_RDONLY)
-    if config["reduced"]:
+    # an interpreter to hand the code over to reads it from a file
+    script = os.memfd_create("code", 0) if rung == "language" else -1
+    if rung != "strong":
         confine(config["readable"], program, config["parent"])
     os.write(1, READY)
     code = read_code()
     os.dup2(null, 0)
     os.close(null)
+    if rung == "language":
+        os.write(script, code.encode())
+        command = [*config["command"], f"/dev/fd/{script}"]
+        os.execve(command[0], command, {})  # noqa: S606
     sys.meta_path.append(cast("MetaPathFinder", OfferedPackages(config["packages"])))
     run(code)
 
@@ -64,8 +72,10 @@ def read_code() -> str:
     return b"".join(parts).decode()
 
 
-def confine(readable: dict[str, int], program: bytes, parent: int) -> None:
-    """Leave this process nothing but its rights below the paths of ``readable``; no way back.
+def confine(readable: dict[str, int] | None, program: bytes, parent: int) -> None:
+    """Leave this process its rights below the paths of ``readable`` and the calls of ``program``.
+
+    There is no way back. ``readable`` None: files stay as they are.
 
     Raises:
         OSError: the kernel has no Landlock or no seccomp.
@@ -73,33 +83,21 @@ def confine(readable: dict[str, int], program: bytes, parent: int) -> None:
     import ctypes  # noqa: PLC0415  the strong rung does not pay for it
 
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
 
-    def call(*arguments: Any) -> int:
-        words = (ctypes.c_long(a) if isinstance(a, int) else a for a in arguments[1:])
-        value = int(arguments[0](*words))
+    def call(function: Any, *arguments: Any) -> int:
+        words = (ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)
+        value = int(function(*words))
         if value < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return value
 
-    libc.syscall.restype = ctypes.c_long
     call(libc.prctl, _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(70)
     call(libc.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    abi = call(libc.syscall, _NR_LANDLOCK, None, 0, 1)
-    # 13 rights since the first version; each of these versions added one
-    handled = (1 << (13 + (abi >= 2) + (abi >= 3) + (abi >= 5))) - 1
-    words = [handled, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0]
-    attributes = (ctypes.c_uint64 * 3)(*words)
-    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    ruleset = call(libc.syscall, _NR_LANDLOCK, attributes, size, 0)
-    for path, rights in readable.items():
-        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        rule = rights.to_bytes(8, sys.byteorder) + opened.to_bytes(4, sys.byteorder)
-        call(libc.syscall, _NR_LANDLOCK + 1, ruleset, 1, rule, 0)
-        os.close(opened)
-    call(libc.syscall, _NR_LANDLOCK + 2, ruleset, 0)
-    os.close(ruleset)
+    if readable is not None:
+        restrict_files(readable, lambda *words: call(libc.syscall, *words))
     instructions = ctypes.create_string_buffer(program, len(program))
 
     class SockFprog(ctypes.Structure):
@@ -107,6 +105,25 @@ def confine(readable: dict[str, int], program: bytes, parent: int) -> None:
 
     header = SockFprog(len(program) // 8, ctypes.addressof(instructions))
     call(libc.prctl, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0)
+
+
+def restrict_files(readable: dict[str, int], system_call: Callable[..., int]) -> None:
+    """Give all rights to files up but those of ``readable``: Landlock's bits by path."""
+    abi = system_call(_NR_LANDLOCK, None, 0, 1)
+    # 13 rights since the first version; each of these versions added one
+    handled = (1 << (13 + (abi >= 2) + (abi >= 3) + (abi >= 5))) - 1
+    # and TCP since the fourth, abstract sockets and signals since the sixth
+    words = [handled, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0]
+    attributes = b"".join(word.to_bytes(8, sys.byteorder) for word in words)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = system_call(_NR_LANDLOCK, attributes, size, 0)
+    for path, rights in readable.items():
+        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = rights.to_bytes(8, sys.byteorder) + opened.to_bytes(4, sys.byteorder)
+        system_call(_NR_LANDLOCK + 1, ruleset, 1, rule, 0)
+        os.close(opened)
+    system_call(_NR_LANDLOCK + 2, ruleset, 0)
+    os.close(ruleset)
 
 
 class OfferedPackages:

@@ -94,8 +94,8 @@ def _bubblewrap() -> str:
 
 
 def _strong_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str]:
-    config = _config(limits) | {
-        "reduced": False,
+    config = base_config(limits) | {
+        "rung": "strong",
         "packages": {name: str(_HOME / "packages" / name) for name in _importable(interpreter)},
     }
     config["rlimits"]["NPROC"] = _MAX_PROCESSES
@@ -117,7 +117,7 @@ def _strong_command(interpreter: Interpreter, limits: SandboxLimits) -> list[str
         # the root is a tmpfs without a size
         *("--remount-ro", "/"),
         *("--seccomp", "{seccomp}", "--"),
-        *(str(_HOME / "bin/python3"), "-I", "-S", "-B", "-c", _bootstrap(), repr(config)),
+        *(str(_HOME / "bin/python3"), "-I", "-S", "-B", "-c", bootstrap_source(), repr(config)),
     ]
 
 
@@ -149,16 +149,15 @@ def _reduced_command(interpreter: Interpreter, limits: SandboxLimits) -> list[st
         **{str(folder): _READ_FILE | _READ_DIR for folder in folders if folder.is_dir()},
         **{str(library): _READ_FILE for library in interpreter.libraries},
     }
-    config = _config(limits) | {
-        "reduced": True,
+    config = base_config(limits) | {
+        "rung": "reduced",
         "readable": readable,
         "packages": _importable(interpreter),
-        "parent": os.getpid(),
     }
     return [
         *drop_privileges(),
         *first_to_go(),
-        *(str(interpreter.executable), "-I", "-S", "-B", "-c", _bootstrap()),
+        *(str(interpreter.executable), "-I", "-S", "-B", "-c", bootstrap_source()),
         repr(config),
     ]
 
@@ -169,9 +168,11 @@ def _importable(interpreter: Interpreter) -> dict[str, str]:
     return {folder.name: str(folder) for folder in folders}
 
 
-def _config(limits: SandboxLimits) -> dict[str, Any]:
+def base_config(limits: SandboxLimits) -> dict[str, Any]:
+    """Return what the bootstrap of every rung is told."""
     return {
         "seccomp_fd": "{seccomp}",
+        "parent": os.getpid(),
         "rlimits": {
             "AS": limits.memory_bytes,
             "CPU": limits.cpu_s,
@@ -185,5 +186,6 @@ def _config(limits: SandboxLimits) -> dict[str, Any]:
 
 
 @cache
-def _bootstrap() -> str:
+def bootstrap_source() -> str:
+    """Return the text of ``bootstrap.py``."""
     return resources.files(__package__).joinpath("bootstrap.py").read_text()

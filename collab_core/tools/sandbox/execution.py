@@ -212,6 +212,7 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
     """Kill whatever is left and take its status, so that no zombie and no open pipe stays."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdin is not None
     assert process.stdout is not None
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
@@ -219,5 +220,8 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
             while await process.stdout.read(_CHUNK_BYTES):
                 pass
             await process.wait()
+            process.stdin.close()
+            with contextlib.suppress(ConnectionError):
+                await process.stdin.wait_closed()
     except TimeoutError:
         logger.error("sandbox process %s does not die", process.pid)
