@@ -139,7 +139,13 @@ class LimitExceeded(TandemError):
 
 
 class ToolFailed(TandemError):
+    """``hosts`` of the network were asked before it failed, in order."""
+
     code = "tool_failed"
+
+    def __init__(self, message: str, *, hint: str = "", hosts: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.hosts = hosts
 
 
 class ScorerFailed(TandemError):

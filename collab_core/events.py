@@ -172,6 +172,8 @@ class ToolReturned(Event, frozen=True, kw_only=True, tag="tool.returned"):
     duration_s: float
     delegated: bool = False
     """Other agents did the work: ``duration_s`` is theirs and is charged there."""
+    hosts: tuple[str, ...] = ()
+    """Hosts of the network that the tool asked, in order, whether it succeeded or not."""
 
 
 class ProgressJudged(Event, frozen=True, kw_only=True, tag="progress.judged"):

@@ -36,7 +36,8 @@ from collab_core.errors import (
 from collab_core.runtime.costs import cost_usd
 from collab_core.runtime.journal import Journal
 from collab_core.runtime.ledger import Ledger
-from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, Toolbox
+from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, Toolbox, ToolOutcome
+from collab_core.tools.hostile import neutralised
 from collab_core.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -376,7 +377,7 @@ class Session:
             return known
         await self.world.flush()
         started = time.monotonic()
-        text, truncated, error = await self._run_tool(call)
+        outcome, error = await self._run_tool(call)
         duration_s = time.monotonic() - started
         self.effect_s += duration_s
         returned = ev.ToolReturned(
@@ -386,10 +387,12 @@ class Session:
             call_id=call.id,
             tool=call.name,
             arguments=call.arguments,
-            observation=text,
-            truncated=truncated,
+            # the one place where text of strangers enters a prompt
+            observation=neutralised(outcome.text),
+            truncated=outcome.truncated,
             error=error,
             duration_s=duration_s,
+            hosts=outcome.hosts,
         )
         self.emit(returned)
         return returned
@@ -408,26 +411,27 @@ class Session:
                 hint="The tool's rules changed since the run began; start the run anew.",
             ) from error
 
-    async def _run_tool(self, call: ToolCall) -> tuple[str, bool, bool]:
+    async def _run_tool(self, call: ToolCall) -> tuple[ToolOutcome, bool]:
+        """Return what the tool says, at most ``MAX_OBSERVATION_CHARS``, and whether it failed."""
         try:
             arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
         except msgspec.DecodeError as error:
-            return f"Error: the arguments are not a JSON object ({error}).", False, True
+            return _failed(f"the arguments are not a JSON object ({error}).")
         tool = self.toolbox.by_name.get(call.name)
         if tool is None:
             names = ", ".join(self.toolbox.by_name) or "none"
-            return f"Error: there is no tool {call.name[:80]!r}. Tools: {names}.", False, True
+            return _failed(f"there is no tool {call.name[:80]!r}. Tools: {names}.")
         try:
             outcome = await tool(arguments)
         except ToolFailed as error:
-            return f"Error: {error.message}", False, True
+            return _failed(error.message, hosts=error.hosts)
         except Exception as error:
             logger.exception("run %s: tool %s raised", self.world.run_id, call.name)
-            return f"Error: the tool broke ({type(error).__name__}).", False, True
-        text = outcome.text
-        if len(text) > MAX_OBSERVATION_CHARS:
-            return text[:MAX_OBSERVATION_CHARS] + "\n[cut here]", True, False
-        return text, outcome.truncated, False
+            return _failed(f"the tool broke ({type(error).__name__}).")
+        if len(outcome.text) > MAX_OBSERVATION_CHARS:
+            text = outcome.text[:MAX_OBSERVATION_CHARS] + "\n[cut here]"
+            outcome = replace(outcome, text=text, truncated=True)
+        return outcome, False
 
     def _next_key(self) -> str:
         self._effects += 1
@@ -526,6 +530,10 @@ def _charged(reply: ModelReply) -> Usage:
     """Add the tokens that failed attempts had already generated: they were paid for as well."""
     broken = sum(attempt.output_tokens for attempt in reply.attempts)
     return replace(reply.usage, output_tokens=reply.usage.output_tokens + broken)
+
+
+def _failed(message: str, *, hosts: tuple[str, ...] = ()) -> tuple[ToolOutcome, bool]:
+    return ToolOutcome(text=f"Error: {message}", hosts=hosts), True
 
 
 def _step(event: ev.Event) -> int:

@@ -17,6 +17,8 @@ class ToolOutcome:
 
     text: str
     truncated: bool = False
+    hosts: tuple[str, ...] = ()
+    """Hosts of the network that were asked for it, in order: the run's log keeps them."""
 
 
 class Tool(Protocol):

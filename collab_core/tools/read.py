@@ -9,7 +9,6 @@ from collab_core.errors import ToolFailed
 from collab_core.tools.arguments import only_arguments, part_argument, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.collections import Collection
-from collab_core.tools.hostile import neutralised
 from collab_core.tools.parts import part_label, split_parts
 
 _USAGE = 'read({"id": "d1a2b3", "part": 1})'
@@ -57,5 +56,5 @@ class Read:
                 f'Document "{document_id}" has {len(parts)} part(s); part {part} does not exist.'
             )
         place = part_label(part, len(parts))
-        text = neutralised(f"[{document.id}] {document.title}{place}\n\n{parts[part - 1]}")
+        text = f"[{document.id}] {document.title}{place}\n\n{parts[part - 1]}"
         return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=part < len(parts))

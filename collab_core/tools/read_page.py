@@ -13,7 +13,6 @@ from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.fetch import Fetched, Fetcher, FetchFailed
 from collab_core.tools.fetch.extract import Extractor, PageText
 from collab_core.tools.fetch.urls import MAX_URL_CHARS
-from collab_core.tools.hostile import neutralised
 from collab_core.tools.parts import part_label, split_parts
 from collab_core.tools.reading import looks_binary
 
@@ -71,9 +70,9 @@ class ReadPage:
             raise ToolFailed(
                 f"The page has {len(page.parts)} part(s); part {number} does not exist."
             )
-        text = neutralised(_shown(page, number))
+        text = _shown(page, number)
         more = number < len(page.parts) or page.cut
-        return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=more)
+        return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=more, hosts=page.hosts)
 
     async def _load(self, url: str) -> _Page:
         fetched = await self._fetcher.get(url, accept=ACCEPT)

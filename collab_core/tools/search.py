@@ -8,7 +8,6 @@ from typing import Any
 from collab_core.tools.arguments import only_arguments, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.collections import Collection, Hit
-from collab_core.tools.hostile import neutralised
 from collab_core.tools.parts import part_label
 
 MAX_HITS = 8
@@ -45,7 +44,7 @@ class Search:
         if not hits:
             return ToolOutcome(text="No document matches. Try a name or other words.")
         listing = "\n".join(_line(hit) for hit in hits)
-        text = neutralised(f"{len(hits)} results, best first:\n{listing}")
+        text = f"{len(hits)} results, best first:\n{listing}"
         return ToolOutcome(
             text=text[:MAX_OBSERVATION_CHARS], truncated=len(text) > MAX_OBSERVATION_CHARS
         )

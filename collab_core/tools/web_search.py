@@ -23,7 +23,6 @@ from collab_core.tools.arguments import only_arguments, text_argument
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
 from collab_core.tools.fetch import AddressPolicy, Fetcher, FetchFailed, FetchLimits
 from collab_core.tools.fetch.addresses import Allowed
-from collab_core.tools.hostile import neutralised
 
 MAX_RESULTS = 8
 MAX_QUERY_CHARS = 300
@@ -171,16 +170,16 @@ class WebSearch:
         """
         only_arguments(arguments, ("query",), usage=_USAGE)
         query = text_argument(arguments, "query", usage=_USAGE, max_chars=MAX_QUERY_CHARS)
-        results = await self._ask(" ".join(query.split()))
+        results, hosts = await self._ask(" ".join(query.split()))
         lines = [line for line in map(self._line, results) if line][:MAX_RESULTS]
         if not lines:
-            return ToolOutcome(text="No page was found. Try a name or other words.")
-        text = neutralised(f"{len(lines)} results, best first:\n" + "\n".join(lines))
-        return ToolOutcome(
-            text=text[:MAX_OBSERVATION_CHARS], truncated=len(text) > MAX_OBSERVATION_CHARS
-        )
+            return ToolOutcome(text="No page was found. Try a name or other words.", hosts=hosts)
+        text = f"{len(lines)} results, best first:\n" + "\n".join(lines)
+        cut = len(text) > MAX_OBSERVATION_CHARS
+        return ToolOutcome(text=text[:MAX_OBSERVATION_CHARS], truncated=cut, hosts=hosts)
 
-    async def _ask(self, query: str) -> Sequence[Any]:
+    async def _ask(self, query: str) -> tuple[Sequence[Any], tuple[str, ...]]:
+        """Return the results and the hosts that were asked."""
         provider = self._provider
         headers = dict([provider.header]) if provider.header else {}
         quoted = quote(query, safe="")
@@ -190,7 +189,8 @@ class WebSearch:
         try:
             fetched = await self._fetcher.get(address, accept="application/json", headers=headers)
         except FetchFailed as error:
-            raise ToolFailed(f"The search service failed: {error.message}") from error
+            message = f"The search service failed: {error.message}"
+            raise ToolFailed(message, hosts=error.hosts) from error
         if fetched.cut:
             raise ToolFailed("The search service's reply is too long. Search for other words.")
         try:
@@ -202,7 +202,7 @@ class WebSearch:
                 "The search service did not answer with a list of results; whoever runs Tandem must "
                 "check its settings (SearXNG: the json format must be enabled)."
             )
-        return found
+        return found, fetched.hosts
 
     def _line(self, result: object) -> str:
         provider = self._provider

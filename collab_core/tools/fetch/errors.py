@@ -24,5 +24,3 @@ class FetchFailed(ToolFailed):
     def __init__(self, kind: FetchKind, message: str) -> None:
         super().__init__(message)
         self.kind: FetchKind = kind
-        self.hosts: tuple[str, ...] = ()
-        """Hosts that were asked before it failed, in order."""

@@ -32,7 +32,6 @@ from mcp_types import Tool as ListedTool
 
 from collab_core.errors import InvalidInput, ToolFailed
 from collab_core.tools.base import MAX_OBSERVATION_CHARS, ToolOutcome
-from collab_core.tools.hostile import neutralised
 from collab_core.tools.mcp_client.config import ServerConfig
 from collab_core.tools.mcp_client.schemas import function_names, shown_description, shown_schema
 from collab_core.tools.mcp_client.transports import Stdio, open_http
@@ -268,9 +267,7 @@ class McpServer:
         if error.code == CONNECTION_CLOSED:
             link.closing.set()
             return self._gone()
-        return ToolFailed(
-            neutralised(f"The tool server {self.name} refused the call: {error}"[:2_000])
-        )
+        return ToolFailed(f"The tool server {self.name} refused the call: {error}"[:2_000])
 
     def _hung(self, link: _Link, began: float) -> ToolFailed:
         """Give up a call; a server that answered nobody meanwhile is ended, to be started anew."""
@@ -305,7 +302,7 @@ def _text_of(result: CallToolResult) -> tuple[str, bool]:
     if not pieces and result.structured_content is not None:
         pieces.append(msgspec.json.encode(result.structured_content).decode())
     text = "\n".join(pieces).replace("\x00", "")
-    return neutralised(text[:MAX_OBSERVATION_CHARS]), len(text) > MAX_OBSERVATION_CHARS
+    return text[:MAX_OBSERVATION_CHARS], len(text) > MAX_OBSERVATION_CHARS
 
 
 def _cause(error: BaseException) -> str:
