@@ -261,7 +261,7 @@ def _spent(step: OpenStep) -> tuple[Usage, float | None]:
         *(reply for branch in step.branches for reply in branch),
         *(companion for companion, _ in step.companions),
     ]
-    usage, cost = Usage(), 0.0 if replies or step.scored else None
+    usage, cost = Usage(), 0.0 if replies or step.scored or step.tools else None
     for reply in replies:
         usage, cost = usage + reply.usage, add_cost(cost, reply.cost_usd)
     return usage, cost

@@ -24,6 +24,7 @@ from collab_core.strategies.base import Parameters, Resources, Strategy
 from collab_core.strategies.cope_rules import THRESHOLDS, CopeRules, PlanKind
 from collab_core.strategies.cope_step import StepCascade
 from collab_core.strategies.cope_task import TaskCascade
+from collab_core.strategies.solvers import Sampling
 
 
 class CopeParameters(Parameters):
@@ -124,8 +125,7 @@ def _build(parameters: CopeParameters, ladder: Ladder, resources: Resources) -> 
         large_plan=parameters.large_plan,
         plan_tokens=parameters.plan_tokens,
         execution_steps=parameters.execution_steps,
-        temperature=parameters.temperature,
-        top_p=parameters.top_p,
+        sampling=Sampling(temperature=parameters.temperature, top_p=parameters.top_p),
     )
     return Cope(rules, parameters.granularity)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from collab_core.agents.prompts import prompt
 from collab_core.runtime.session import Session
 from collab_core.strategies.agreement import TaskType, Vote
+from collab_core.strategies.solvers import Sampling, sealed
 
 PlanKind = Literal["goal", "guideline"]
 PLAN_CHARS = 4_000
@@ -36,8 +37,7 @@ class CopeRules:
     large_plan: PlanKind = "guideline"
     plan_tokens: int = 400
     execution_steps: int = 20
-    temperature: float = 0.6
-    top_p: float = 0.95
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 def kept_plan(session: Session, outcome: Vote, plans: Sequence[str]) -> str:
@@ -54,10 +54,8 @@ def shown(name: str, plans: Sequence[tuple[PlanKind, str]]) -> str:
     Plans are a model's text: they cannot close the tags that they stand in.
     """
     blocks = [
-        f'<plan kind="{kind}">\n{_untagged(text)}\n</plan>' for kind, text in plans if text.strip()
+        f'<plan kind="{kind}">\n{sealed(text, "plan", limit=PLAN_CHARS)}\n</plan>'
+        for kind, text in plans
+        if text.strip()
     ]
     return prompt(name).replace("{plans}", "\n".join(blocks)) if blocks else ""
-
-
-def _untagged(text: str) -> str:
-    return text.strip()[:PLAN_CHARS].replace("</plan", "<\\/plan")

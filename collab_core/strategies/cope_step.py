@@ -58,7 +58,11 @@ class StepCascade(ReActLoop):
         super().__init__(
             session,
             _StageOne(rules),
-            LoopOptions(check_mode="off", temperature=rules.temperature, top_p=rules.top_p),
+            LoopOptions(
+                check_mode="off",
+                temperature=rules.sampling.temperature,
+                top_p=rules.sampling.top_p,
+            ),
             head=[
                 {"role": "system", "content": prompt("react_system_separate")},
                 {"role": "user", "content": session.task.question},

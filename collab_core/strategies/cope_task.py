@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from collab_core.agents.base import Answer
 from collab_core.agents.grammar import Turn
-from collab_core.agents.loop import LoopOptions, ReActLoop
+from collab_core.agents.loop import ReActLoop
 from collab_core.agents.prompts import prompt
 from collab_core.agents.steps import OpenStep, StepBook
-from collab_core.domain import Decision, ToolCall
+from collab_core.domain import Decision
 from collab_core.policies.assigned import Assigned
 from collab_core.runtime.session import Call, Session
 from collab_core.strategies.agreement import Vote, canonical_answer, vote
 from collab_core.strategies.cope_rules import CopeRules, PlanKind, kept_plan, shown
+from collab_core.strategies.solvers import close_for_others, solver, tally
 from collab_core.transcript import Transcript
 
 
@@ -96,21 +94,19 @@ class TaskCascade:
         return Sample(plan, plan_s, answer, loop.book.cumulative_s - started_s)
 
     def _write_down(self, step: OpenStep, number: int, tau: float, stage: Stage) -> None:
-        """The executions' time is the step's, their tokens are in their own steps."""
         paths = [sample.plan_s + sample.execution_s for sample in stage.samples]
-        longest_plan_s = max(sample.plan_s for sample in stage.samples)
-        arguments = msgspec.json.encode({"executions": len(stage.samples), "threshold": tau})
-        call = ToolCall(id=f"stage-{number}", name="executions", arguments=arguments.decode())
-        step.turn = Turn(thought=step.decision.why, call=call)
-        step.tools.append(
-            self.session.delegated(
-                call,
-                _report(stage, tau),
-                step=step.number,
-                duration_s=max(paths) - longest_plan_s,
-            )
+        verdict = "accepted" if stage.vote.reaches(tau) else "not enough"
+        close_for_others(
+            self.book,
+            step,
+            name="executions",
+            arguments={"stage": number, "executions": len(stage.samples), "threshold": tau},
+            observation=tally(
+                stage.vote, [sample.answer.text for sample in stage.samples], verdict
+            ),
+            # the plans' time is in the step already
+            duration_s=max(paths) - max(sample.plan_s for sample in stage.samples),
         )
-        self.book.close(step)
 
     async def _plan_on_large(self) -> str:
         self.session.check_limits()
@@ -148,22 +144,15 @@ class TaskCascade:
         stage: int,
     ) -> ReActLoop:
         rules = self.rules
-        task = f"{session.task.question}\n\n{shown('cope_execute', plans)}".rstrip()
-        return ReActLoop(
+        name = session.ladder.tiers[tier].name
+        return solver(
             session,
-            Assigned(
-                tier=tier,
-                reason=f"stage_{stage}",
-                why=f"Stage {stage} executes on {session.ladder.tiers[tier].name}.",
-            ),
-            LoopOptions(check_mode="off", temperature=rules.temperature, top_p=rules.top_p),
-            head=[
-                {"role": "system", "content": prompt("react_system_separate")},
-                {"role": "user", "content": task},
-            ],
+            Assigned(tier=tier, reason=f"stage_{stage}", why=f"Stage {stage} executes on {name}."),
+            f"{session.task.question}\n\n{shown('cope_execute', plans)}".rstrip(),
             role="executor",
-            max_steps=min(rules.execution_steps, session.limits.max_steps),
+            max_steps=rules.execution_steps,
             started_s=started_s,
+            sampling=rules.sampling,
         )
 
     def _plan_call(self, step: OpenStep, tier: int, kind: PlanKind) -> Call:
@@ -177,8 +166,8 @@ class TaskCascade:
             purpose="plan",
             transcript=Transcript(messages),
             with_tools=False,
-            temperature=self.rules.temperature,
-            top_p=self.rules.top_p,
+            temperature=self.rules.sampling.temperature,
+            top_p=self.rules.sampling.top_p,
             max_output_tokens=self.rules.plan_tokens,
         )
 
@@ -189,15 +178,3 @@ def _accepted(stage: Stage) -> Answer:
         raise ValueError("a stage without any answer is never accepted")
     chosen = stage.samples[leader].answer
     return Answer(chosen.text, chosen.source, "answer")
-
-
-def _report(stage: Stage, tau: float) -> str:
-    outcome = stage.vote
-    texts = [" ".join(sample.answer.text.split())[:200] for sample in stage.samples]
-    verdict = "accepted" if outcome.reaches(tau) else "not enough"
-    head = (
-        f"{len(outcome.members)} of {outcome.samples} agree ({outcome.share:.2f}, "
-        f"needs {tau:.2f}): {verdict}."
-    )
-    counts = Counter(text or "no answer" for text in texts).most_common()
-    return "\n".join([head, *(f"{times} x {text}" for text, times in counts)])

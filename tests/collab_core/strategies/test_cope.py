@@ -150,7 +150,7 @@ async def test_executions_work_with_the_tools_on_branches_of_their_own() -> None
     assert {e.scope for e in finished} == {"", "execution-1.1", "execution-1.2", "execution-1.3"}
     assert sorted(e.step for e in finished) == list(range(1, 8))
     report = next(e for e in events(journal, ev.ToolReturned) if e.delegated)
-    assert report.observation == "2 of 3 agree (0.67, needs 0.60): accepted.\n2 x a\n1 x b"
+    assert report.observation == "2 of 3 agree (0.67): accepted.\n2 x a\n1 x b"
 
 
 async def test_the_switch_to_large_is_told() -> None:
