@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ HASHED_DIM = 1_024
 ENCODER_VARIABLE = "TANDEM_ENCODER"
 REQUIREMENTS = "requirements-encoders.txt"
 MAX_ENCODER_BYTES = 8 * 1024**3
+MAX_LISTING_BYTES = 1024**2
+_READ = frozenset({".safetensors", ".json", ".txt", ".model"})
+_PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _PROBE = "The encoder's digest rests on how it writes down this line, ten times a hundred."
 
 
@@ -120,7 +124,30 @@ def sentence_encoder(folder: Path) -> SentenceEncoder:
     """
     require_encoder_packages()
     digest = folder_digest(folder)
+    _check_modules(folder)
     return _loaded(folder.resolve(), digest)
+
+
+def _check_modules(folder: Path) -> None:
+    """Refuse a folder that names classes of its own: loading them would run its code."""
+    listed = folder / "modules.json"
+    if not listed.is_file():
+        return
+    try:
+        with listed.open("rb") as file:
+            modules = json.loads(file.read(MAX_LISTING_BYTES))
+        kinds = [str(module["type"]) for module in modules]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InvalidInput(
+            f"The encoder in {folder.name!r} is damaged: modules.json.", field="encoder"
+        ) from error
+    for kind in kinds:
+        if not kind.startswith("sentence_transformers."):
+            raise InvalidInput(
+                f"The encoder in {folder.name!r} wants to run code of its own ({kind[:80]}).",
+                field="encoder",
+                hint="Only encoders made of sentence-transformers' own modules are loaded.",
+            )
 
 
 @lru_cache(maxsize=2)
@@ -174,11 +201,15 @@ def folder_digest(folder: Path) -> str:
     """
     if not folder.is_dir():
         raise InvalidInput(f"There is no folder {folder.name!r}.", field="encoder")
-    kept = {".safetensors", ".json", ".txt", ".model"}
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in kept)
-    if not any(path.suffix == ".safetensors" for path in files):
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path for path in found if path.suffix in _READ]
+    safe = {path.parent for path in files if path.suffix == ".safetensors"}
+    pickled = {path.parent for path in found if path.suffix in _PICKLED}
+    # each module of an encoder has a folder; beside safetensors a pickled copy is never read
+    if not safe or pickled - safe:
         raise InvalidInput(
-            f"The folder {folder.name!r} holds no .safetensors file.",
+            f"The folder {folder.name!r} holds no .safetensors file"
+            + (" for each pickled one." if safe else "."),
             field="encoder",
             hint="Pickled weights (.bin, .pt) can run code and are never read; convert them first.",
         )

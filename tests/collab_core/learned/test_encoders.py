@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,11 @@ import pytest
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import HashedEncoder, open_encoder, sentence_encoder
+from collab_core.learned.scorers import open_scorer
+from collab_core.learned.trainer import Source
+from collab_core.learned.training import train
 from tests.collab_core.learned.tiny_models import tiny_sentence_encoder
+from tests.collab_core.learned.worlds import ladder, logs, predictable
 
 
 def test_the_hashed_encoder_is_a_stand_in_with_unit_vectors() -> None:
@@ -84,3 +89,40 @@ def test_a_folder_that_holds_no_model_says_so(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(InvalidInput, match="cannot be loaded"):
         open_encoder(str(tmp_path))
+
+
+def test_a_folder_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    folder = tiny_sentence_encoder(tmp_path / "tiny")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["type"] = "evil.Module"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "evil.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(InvalidInput, match="run code of its own"):
+        open_encoder(str(folder))
+
+
+def test_a_pickled_module_beside_a_safe_one_is_refused(tmp_path: Path) -> None:
+    folder = tiny_sentence_encoder(tmp_path / "tiny")
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"\x80\x04N.")
+    with pytest.raises(InvalidInput, match="for each pickled one"):
+        open_encoder(str(folder))
+
+
+def test_the_same_folder_is_loaded_once(tmp_path: Path) -> None:
+    folder = tiny_sentence_encoder(tmp_path / "tiny")
+    assert open_encoder(str(folder)) is open_encoder(str(folder))
+
+
+def test_training_with_a_sentence_encoder_is_no_stand_in(tmp_path: Path) -> None:
+    folder = tiny_sentence_encoder(tmp_path / "tiny")
+    given = Source.of_logs(logs(predictable(20)))
+    manifest = train("probe", given, tmp_path / "w", {}, encoder=str(folder))
+    assert manifest.encoder is not None
+    assert (manifest.encoder.name, manifest.encoder.stand_in) == ("tiny", False)
+    assert not any("stand-in" in note for note in manifest.notes)
+    scorer = open_scorer(tmp_path / "w", kind="probe", ladder=ladder(), encoder=str(folder))
+    assert 0 < scorer.score(("prove it",))[0] < 1
+    assert not scorer.stand_in
+    with pytest.raises(InvalidInput, match="the one here is 'hashed'"):
+        open_scorer(tmp_path / "w", kind="probe", ladder=ladder(), encoder="hashed")
