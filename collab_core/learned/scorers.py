@@ -19,6 +19,8 @@ from collab_core.learned.store import MANIFEST, TENSORS, Manifest, Weights, enco
 ROUTELLM = "routellm-mf"
 ROUTELLM_TABLE = "routellm-table"
 FRUGALGPT = "frugalgpt"
+PUBLISHED = "published-classifier"
+"""No kind of ours: a fine-tuned classifier in the form that transformers saves."""
 PROBE = "probe"
 ISOTONIC = "isotonic"
 

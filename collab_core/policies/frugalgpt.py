@@ -17,7 +17,7 @@ from collab_core.errors import InvalidInput
 from collab_core.learned.base import Scorer
 from collab_core.learned.published import is_classifier, load_hf_classifier
 from collab_core.learned.rendering import draft as draft_text
-from collab_core.learned.scorers import FRUGALGPT, open_scorer
+from collab_core.learned.scorers import FRUGALGPT, PUBLISHED, open_scorer
 from collab_core.learned.store import Weights, load
 from collab_core.policies.base import ACCEPT, Draft, Policy, StepContext, Verdict
 from collab_core.strategies.base import AgentParameters, Resources, Strategy
@@ -32,7 +32,7 @@ class FrugalGPTParameters(AgentParameters):
         title="Weights",
         description="Name of weights that `train frugalgpt` has made, or a folder with a fine-tuned "
         "sequence classifier (label 1 = accept).",
-        json_schema_extra={"weights": [FRUGALGPT]},
+        json_schema_extra={"weights": [FRUGALGPT, PUBLISHED]},
     )
     choose_by: Literal["target_share", "threshold", "budget"] = Field(
         default="target_share",

@@ -17,7 +17,7 @@ from collab_core.errors import InvalidInput
 from collab_core.learned.base import Scorer
 from collab_core.learned.published import is_classifier, load_hf_classifier
 from collab_core.learned.rendering import Reading, render
-from collab_core.learned.scorers import ROUTELLM, ROUTELLM_TABLE, open_scorer
+from collab_core.learned.scorers import PUBLISHED, ROUTELLM, ROUTELLM_TABLE, open_scorer
 from collab_core.learned.store import CalibrationPoint, check_ladder, load
 from collab_core.policies.base import Policy, StepContext
 from collab_core.policies.routing import RouterParameters, routed
@@ -33,7 +33,7 @@ class RouteLLMParameters(RouterParameters):
         title="Weights",
         description="Name of weights that `train routellm-mf` has made, or a folder with the published "
         "BERT router.",
-        json_schema_extra={"weights": [ROUTELLM]},
+        json_schema_extra={"weights": [ROUTELLM, PUBLISHED]},
     )
     table: str = Field(
         default="",

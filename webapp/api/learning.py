@@ -55,6 +55,7 @@ def list_kinds(request: HttpRequest) -> list[dict[str, Any]]:
             "title": trainer.title,
             "summary": trainer.summary,
             "needs_encoder": trainer.needs_encoder,
+            "needs_classifier": trainer.needs_classifier,
             "options": trainer.options.model_json_schema(),
         }
         for trainer in TRAINERS.values()
@@ -92,6 +93,7 @@ def create_training(
         collection=named(collections, payload.collection, "collection")
         if payload.collection
         else None,
+        classifier=payload.classifier,
         most=payload.most,
         idempotency_key=idempotency_key,
     )

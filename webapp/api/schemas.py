@@ -150,6 +150,7 @@ class TrainingInput(Strict):
     name: str = Field("", description="Empty = the kind and a number.")
     ladder: str = Field(description="Name or UUID: its finished runs are learned from.")
     collection: str = Field("", description="Name or UUID; empty = runs over any documents.")
+    classifier: str = Field("", description="Reference of a published one, where needed.")
     most: int = Field(1_000, ge=1, le=5_000, description="Runs at most, the newest.")
     options: dict[str, Any] = Field(default_factory=dict)
     encoder: str = Field("", description="Empty = this installation's; hashed = the stand-in.")
@@ -192,4 +193,5 @@ class KindOut(Schema):
     title: str
     summary: str
     needs_encoder: bool
+    needs_classifier: bool
     options: dict[str, Any] = Field(description="JSON schema.")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
+from collab_core.learned.scorers import PUBLISHED
 from collab_core.learned.trainer import Trainer
 from webapp.learning.services import encoders
 from webapp.learning.sources import MAX_RUNS, MAX_UPLOAD_BYTES, finished_runs
+from webapp.learning.weights import offers
 from webapp.runs.forms import usable_ladders
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED
@@ -64,6 +66,9 @@ class TrainingForm(forms.Form):
         f"At most {MAX_UPLOAD_BYTES // 1024**2} MiB.",
     )
     encoder = forms.ChoiceField(label="Encoder", choices=encoders, required=False)
+    classifier = forms.ChoiceField(
+        label="Published classifier", required=False, help_text="The operator adds some with manage.py add_weights.",
+    )  # fmt: skip
     seed = forms.IntegerField(
         label="Seed", min_value=0, max_value=MAX_SEED, initial=0, required=False, help_text="The same runs, options and seed give the same weights.",
     )  # fmt: skip
@@ -75,6 +80,9 @@ class TrainingForm(forms.Form):
         self.fields["ladder"].queryset = ladders  # type: ignore[attr-defined]
         collections = Collection.objects.filter(workspace=workspace).order_by("title")
         self.fields["collection"].queryset = collections  # type: ignore[attr-defined]
+        published = offers(workspace).get(PUBLISHED, [])
+        nothing = [] if published else [("", "None in this workspace")]
+        self.fields["classifier"].choices = [*nothing, *published]  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
 
     def clean(self) -> dict[str, Any]:

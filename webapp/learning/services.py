@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import HASHED
-from collab_core.learned.training import parse_options
+from collab_core.learned.training import find_trainer, parse_options
 from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.sources import (
     MAX_RUNS,
@@ -27,6 +27,7 @@ from webapp.learning.sources import (
     work_folder,
 )
 from webapp.learning.tasks import enqueue
+from webapp.learning.weights import locate_classifier
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED, QuotaReached
 from webapp.teams.access import require_may_run, role_in
@@ -51,6 +52,8 @@ class Order:
     """"" = the encoder of this installation; "hashed" is always allowed."""
     ladder: Ladder | None = None
     collection: Collection | None = None
+    classifier: str = ""
+    """Reference of a published classifier, where the trainer needs one."""
     most: int = MAX_RUNS
     """Runs at most, the newest."""
     upload: Iterable[bytes] | None = None
@@ -79,7 +82,7 @@ def submit(workspace: Workspace, user: User, order: Order) -> Training:
         seed=_checked_seed(order.seed),
         encoder=checked_encoder(order.encoder),
         options=options,
-        source=_source(workspace, order),
+        source=_source(workspace, order) | _classifier(workspace, order),
         idempotency_key=order.idempotency_key,
         enqueued_at=timezone.now(),
     )
@@ -176,6 +179,13 @@ def _source(workspace: Workspace, order: Order) -> dict[str, Any]:
     over = f" over {order.collection.title}" if order.collection else ""
     words = f"{len(found)} finished runs on {order.ladder.name}{over}"
     return {"words": words, "runs": found, "ladder": order.ladder.name}
+
+
+def _classifier(workspace: Workspace, order: Order) -> dict[str, str]:
+    if not find_trainer(order.kind).needs_classifier:
+        return {}
+    locate_classifier(workspace, order.classifier)
+    return {"classifier": order.classifier}
 
 
 def _checked_name(name: str) -> str:

@@ -20,7 +20,7 @@ from webapp.learning import leases
 from webapp.learning.child import Child, Refused
 from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.sources import UPLOAD, work_folder, write_logs
-from webapp.learning.weights import adopt
+from webapp.learning.weights import adopt, locate_classifier
 from webapp.runs.threads import query
 
 logger = logging.getLogger(__name__)
@@ -114,6 +114,9 @@ def _logs(training: Training, folder: Path) -> Path:
 
 def _arguments(training: Training, logs: Path, out: Path) -> list[str]:
     options = [f"--option={name}={_word(value)}" for name, value in training.shown_options.items()]
+    if reference := training.source.get("classifier"):
+        folder = query(locate_classifier, training.workspace, reference)
+        options.append(f"--classifier={folder}")
     return [
         training.kind,
         *("--logs", str(logs), "--out", str(out)),

@@ -99,6 +99,7 @@ def _order(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, Any]
         encoder=data["encoder"],
         ladder=data["ladder"] if runs else None,
         collection=data["collection"] if runs else None,
+        classifier=data["classifier"],
         most=data["most"] or 1_000,
         upload=None if runs else data["file"].chunks(),
         idempotency_key=data["key"] or None,
@@ -155,6 +156,7 @@ def show_weights(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context = {
         **_told(found),
         "uses": weights.uses(found),
+        "ours": bool(found.manifest),
         "training": found.trainings.order_by("-id").first(),
         "may_delete": active_workspace(request).may_edit_endpoints,
     }

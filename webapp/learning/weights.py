@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,9 @@ from django.utils.text import slugify
 
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
+from collab_core.learned.encoders import folder_digest
+from collab_core.learned.published import is_classifier
+from collab_core.learned.scorers import PUBLISHED
 from collab_core.learned.store import MANIFEST, TENSORS, Manifest, load
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES, build_agent
@@ -27,6 +30,8 @@ from webapp.teams.access import require_owner, role_in
 from webapp.teams.models import User, Workspace
 
 logger = logging.getLogger(__name__)
+MODEL_FILES = frozenset({".safetensors", ".json", ".txt", ".model"})
+"""Never pickled weights, and no code."""
 RUN_IDS_KEPT = 200
 """Of a manifest's runs in the database; the file names more."""
 
@@ -44,7 +49,7 @@ def offers(workspace: Workspace) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for row in Weights.objects.filter(workspace=workspace).order_by("-id"):
         made = "hashed stand-in" if row.stand_in else row.digest[:8]
-        words = f"{row.name} ({row.tiers}, {made})"
+        words = f"{row.name} ({row.tiers or 'published'}, {made})"
         found.setdefault(row.kind, []).append((row.reference, words))
     return found
 
@@ -87,6 +92,22 @@ def _fitting(folder: Path, kinds: list[str], ladder: Ladder, *, field: str) -> M
     return manifest
 
 
+def locate_classifier(workspace: Workspace, reference: str) -> Path:
+    """Return the folder of a published classifier of the workspace.
+
+    Raises:
+        InvalidInput: it has none of that name.
+    """
+    known = Weights.objects.filter(workspace=workspace, kind=PUBLISHED, reference=reference)
+    if not known.exists():
+        raise InvalidInput(
+            f"There is no published classifier {reference[:80]!r} in this workspace.",
+            field="classifier",
+            hint="The operator adds one with manage.py add_weights.",
+        )
+    return resources(workspace.pk).locate(reference, field="classifier")
+
+
 # --- how they come ------------------------------------------------------------------------------
 def adopt(workspace: Workspace, folder: Path, *, user: User | None) -> Weights:
     """Put a copy of a weights folder among the workspace's; the same content is stored once.
@@ -115,14 +136,40 @@ def adopt(workspace: Workspace, folder: Path, *, user: User | None) -> Weights:
     return row
 
 
-def _copy(folder: Path, home: Path) -> None:
-    """Copy the two files that count; the folder appears complete or not at all."""
+def adopt_published(workspace: Workspace, folder: Path) -> Weights:
+    """Put a copy of a published classifier (config.json, *.safetensors) among the workspace's.
+
+    Raises:
+        InvalidInput: it is none, or holds pickled weights only.
+    """
+    if not is_classifier(folder):
+        raise InvalidInput(f"{folder.name!r} holds neither {MANIFEST} nor a saved classifier.")
+    digest = folder_digest(folder)
+    name = folder.resolve().name
+    reference = f"{slugify(name)[:80] or 'classifier'}-{digest[:12]}"
+    home = resources(workspace.pk).folder
+    assert home is not None
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in MODEL_FILES]
+    _copy(folder, home / reference, files)
+    row, _ = Weights.objects.get_or_create(
+        workspace=workspace,
+        reference=reference,
+        defaults={"name": name[:80], "kind": PUBLISHED, "digest": digest[:64]},
+    )
+    return row
+
+
+def _copy(
+    folder: Path, home: Path, files: Iterable[Path] = (Path(MANIFEST), Path(TENSORS))
+) -> None:
+    """Copy the files that count; the folder appears complete or not at all."""
     if home.exists():
         return
     home.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".adopting-", dir=home.parent))
     try:
-        for name in (MANIFEST, TENSORS):
+        for name in files:
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, fresh / name)
         fresh.chmod(0o755)
         fresh.rename(home)
