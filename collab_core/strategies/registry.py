@@ -24,7 +24,7 @@ from collab_core.policies import (
     routellm,
 )
 from collab_core.policies.base import Policy
-from collab_core.strategies import cope, debate, workflow
+from collab_core.strategies import cope, debate, oi_mas, workflow
 from collab_core.strategies.base import (
     NO_RESOURCES,
     AgentParameters,
@@ -53,6 +53,7 @@ STRATEGIES: dict[str, Strategy] = {
         margin.STRATEGY,
         probe.STRATEGY,
         cope.COPE,
+        oi_mas.OI_MAS,
         debate.DEBATE,
         workflow.WORKFLOW,
     )
