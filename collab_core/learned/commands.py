@@ -34,45 +34,41 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="kinds: " + "; ".join(f"{t.kind}: {t.summary}" for t in TRAINERS.values()),
     )
     parser.add_argument("kind", choices=list(TRAINERS))
-    parser.add_argument(
-        "--logs", type=Path, nargs="+", default=[], help="logs (.jsonl) or folders of them"
-    )
-    parser.add_argument(
-        "--pairs", type=Path, help="JSON lines with prompt, winner (strong, weak or tie)"
-    )
-    parser.add_argument(
+    _add_sources(parser)
+    _add_results(parser)
+    parser.set_defaults(func=run_train)
+    shown = subparsers.add_parser("weights", help="say where weights come from")
+    shown.add_argument("folder", type=Path)
+    shown.set_defaults(func=show_weights)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--logs", type=Path, nargs="+", default=[], help="logs (.jsonl) or folders of them")
+    add("--pairs", type=Path, help="JSON lines with prompt and winner (strong, weak or tie)")
+    add(
         "--ladder",
         action="append",
         default=[],
         metavar="NAME=MODEL",
         help="one per tier, cheapest first: the ladder that --pairs are for",
     )
-    parser.add_argument(
-        "--classifier", type=Path, help="the folder of a published RouteLLM classifier"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="a new folder for the weights")
-    parser.add_argument(
-        "--name", default="", help="what the weights are called (the folder's name)"
-    )
-    parser.add_argument(
-        "--encoder", default="", help="hashed, or a folder; otherwise TANDEM_ENCODER"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the kind"
-    )
-    parser.add_argument(
-        "--progress", choices=("text", "json"), default="text", help="json: one object a line"
-    )
-    parser.add_argument(
+    add("--classifier", type=Path, help="the folder of a published RouteLLM classifier")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="a new folder for the weights")
+    add("--name", default="", help="what the weights are called (the folder's name)")
+    add("--encoder", default="", help="hashed, or a folder; otherwise TANDEM_ENCODER")
+    add("--seed", type=int, default=0)
+    add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the kind")
+    add("--progress", choices=("text", "json"), default="text", help="json: one object a line")
+    add(
         "--exit-with-stdin",
         action="store_true",
         help="exit when standard input ends, that is when the parent process is gone",
     )
-    parser.set_defaults(func=run_train)
-    shown = subparsers.add_parser("weights", help="say where weights come from")
-    shown.add_argument("folder", type=Path)
-    shown.set_defaults(func=show_weights)
 
 
 def run_train(args: argparse.Namespace) -> int:

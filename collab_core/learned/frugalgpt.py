@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -91,30 +92,34 @@ def fit(job: Job) -> Fitted:
     vectors = encode_all(job.encoding(), bodies, job.progress, between=(0.05, 0.75))
     job.progress(0.8, "Fitting the scorers")
     heads = _heads(data, vectors, splits, logs.ladder, options)
-    scores = _score(heads, data.tiers, vectors[: len(data)])
-    held_out = np.array([splits.part_of[group] == "held_out" for group in data.groups])
-    calibration = np.array([splits.part_of[group] == "calibration" for group in data.groups])
-    first = calibration & (np.array(data.tiers) == 0)
+    fitted = _fitted(job, data, splits, heads, _score(heads, data.tiers, vectors[: len(data)]))
+    if options.budget_frac <= 0:
+        return fitted
+    job.progress(0.9, "Searching thresholds")
+    found, figures = _thresholds(heads, queries, vectors[len(data) :], splits, options)
+    return replace(fitted, report={**fitted.report, **figures}, learned={"thresholds": list(found)})
+
+
+def _fitted(
+    job: Job, data: Examples, splits: Splits, heads: Sequence[Head], scores: Numbers
+) -> Fitted:
+    parts = np.array([splits.part_of[group] for group in data.groups])
+    calibration = parts == "calibration"
     judged = splits.of(data, "held_out")
-    report = held_out_report(scores[held_out], judged.targets, judged.groups, seed=job.seed)
-    learned: dict[str, list[float]] = {}
-    if options.budget_frac > 0:
-        job.progress(0.9, "Searching thresholds")
-        learned, extra = _thresholds(heads, queries, vectors[len(data) :], splits, options)
-        report |= extra
     return Fitted(
         tensors={
             "weights": np.stack([head.weights for head in heads]),
             "biases": np.array([head.bias for head in heads]),
             "quantiles": _quantiles(scores, calibration, data.tiers, judged=len(heads)),
         },
-        label=_LABELS[options.label],
-        report=report,
-        calibration=large_when_at_most(scores[first]),
+        label=_LABELS[job.options.label],
+        report=held_out_report(
+            scores[parts == "held_out"], judged.targets, judged.groups, seed=job.seed
+        ),
+        calibration=large_when_at_most(scores[calibration & (np.array(data.tiers) == 0)]),
         splits=splits.sizes(data),
         tasks=len(splits.part_of),
         notes=("The calibration table is of the lowest tier's drafts.", NOT_INDEPENDENT),
-        learned={name: list(values) for name, values in learned.items()},
     )
 
 
@@ -254,22 +259,27 @@ def _thresholds(
     vectors: NDArray[np.float32],
     splits: Splits,
     options: FrugalGPTOptions,
-) -> tuple[dict[str, list[float]], dict[str, Figure]]:
+) -> tuple[list[float], dict[str, Figure]]:
     """Search on the calibration split, report on the held-out one."""
     judged = len(heads)
     tiers = [tier for _ in queries for tier in range(judged)]
     scores = _score(heads, tiers, vectors).reshape(len(queries), judged)
-    parts = {
-        part: _cascade(
-            [
-                (q, s)
-                for q, s in zip(queries, scores, strict=True)
-                if splits.part_of.get(q.group) == part
-            ]
+    rows = list(zip(queries, scores, strict=True))
+    calibration = _cascade([row for row in rows if splits.part_of[row[0].group] == "calibration"])
+    _check_costs(calibration)
+    budget = options.budget_frac * float(calibration.cost[:, -1].mean())
+    found = search(calibration, budget=budget)
+    if found is None:
+        raise InvalidInput(
+            f"Even the lowest tier alone costs more than {options.budget_frac:.0%} of the top tier.",
+            field="budget_frac",
+            hint="Raise the budget.",
         )
-        for part in ("calibration", "held_out")
-    }
-    calibration = parts["calibration"]
+    held_out = _cascade([row for row in rows if splits.part_of[row[0].group] == "held_out"])
+    return found.tolist(), _cascade_figures(held_out, found)
+
+
+def _check_costs(calibration: Cascade) -> None:
     if len(calibration.cost) < MIN_ROWS:
         raise InvalidInput(
             f"Only {len(calibration.cost)} queries of the calibration split were answered by every "
@@ -283,15 +293,6 @@ def _thresholds(
             field="budget_frac",
             hint="Give the tiers prices and run again, or train with budget 0.",
         )
-    budget = options.budget_frac * float(calibration.cost[:, -1].mean())
-    found = search(calibration, budget=budget)
-    if found is None:
-        raise InvalidInput(
-            f"Even the lowest tier alone costs more than {options.budget_frac:.0%} of the top tier.",
-            field="budget_frac",
-            hint="Raise the budget.",
-        )
-    return {"thresholds": found.tolist()}, _cascade_figures(parts["held_out"], found)
 
 
 def _cascade(rows: Sequence[tuple[Query, Numbers]]) -> Cascade:

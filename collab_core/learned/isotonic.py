@@ -52,30 +52,28 @@ def fit(job: Job) -> Fitted:
     options: IsotonicOptions = job.options
     data = _examples(job.source.need_logs(), options)
     splits = split_tasks(data.groups, seed=job.seed)
-    train = splits.of(data, "train")
-    calibration = splits.of(data, "calibration")
-    held_out = splits.of(data, "held_out")
+    seen = _signals(splits.of(data, "calibration"))
+    sizes, tasks = splits.sizes(data), len(splits.part_of)
     job.progress(0.5, "Fitting")
     if options.method == "percentile":
         return Fitted(
             tensors={"x": np.array([0.0, 1.0]), "y": np.array([0.0, 1.0])},
             label=f"{options.signal}, uncalibrated",
-            calibration=large_when_at_most(_signals(calibration)),
-            splits=splits.sizes(data),
-            tasks=len(splits.part_of),
+            calibration=large_when_at_most(seen),
+            splits=sizes,
+            tasks=tasks,
         )
+    train, held_out = splits.of(data, "train"), splits.of(data, "held_out")
     need_both(train, positive="ends right", negative="ends wrong")
     x, y = _knots(_signals(train), train.targets)
-    report = held_out_report(
-        apply_knots(_signals(held_out), x, y), held_out.targets, held_out.groups, seed=job.seed
-    )
+    judged = apply_knots(_signals(held_out), x, y)
     return Fitted(
         tensors={"x": x, "y": y},
         label=f"P(the run ends right | {options.signal} of a step)",
-        report=report,
-        calibration=large_when_at_most(apply_knots(_signals(calibration), x, y)),
-        splits=splits.sizes(data),
-        tasks=len(splits.part_of),
+        report=held_out_report(judged, held_out.targets, held_out.groups, seed=job.seed),
+        calibration=large_when_at_most(apply_knots(seen, x, y)),
+        splits=sizes,
+        tasks=tasks,
         notes=(NOT_INDEPENDENT,),
     )
 

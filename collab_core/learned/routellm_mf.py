@@ -26,7 +26,7 @@ from collab_core.learned.heads import encode_all
 from collab_core.learned.logs import LoggedRun, Logs
 from collab_core.learned.rendering import Reading, render
 from collab_core.learned.scorers import ROUTELLM
-from collab_core.learned.store import Figure
+from collab_core.learned.store import Figure, Tensor
 from collab_core.learned.trainer import Fitted, Job, Trainer, TrainerOptions
 
 Numbers = NDArray[np.float64]
@@ -154,45 +154,45 @@ def win_rate(theta: Numbers, shape: Shape, vectors: Numbers) -> Numbers:
 def fit(job: Job) -> Fitted:
     """Train on preference pairs, or on logged runs of the same tasks on different tiers."""
     options: RouteLLMOptions = job.options
-    top = len(job.source.ladder) - 1
-    if top < 1:
+    if len(job.source.ladder) < 2:
         raise InvalidInput("A router needs a ladder of two tiers or more.", field="logs")
     contests = _contests(job, options)
     splits = split_tasks([contest.group for contest in contests], seed=job.seed)
+    train, held_out = _sides(contests, splits, top=len(job.source.ladder) - 1)
+    steps = _calibration_texts(job, options, splits, contests)
+    encoder = job.encoding()
+    texts = [c.text for c in (*train, *held_out)] + steps
+    vectors = encode_all(encoder, texts, job.progress, between=(0.05, 0.6)).astype(np.float64)
+    shape = Shape(len(job.source.ladder), encoder.dim, options.dim)
+    theta = _optimise(job, shape, _batch(train, vectors[: len(train)]), options)
+    rates = win_rate(theta, shape, vectors[len(train) :])
+    return Fitted(
+        tensors=_tensors(theta, shape),
+        label="P(the top tier wins over the lowest)",
+        report=_report(rates[: len(held_out)], held_out, seed=job.seed),
+        calibration=large_when_at_least(rates[len(held_out) :]),
+        splits={"train": len(train), "calibration": len(steps), "held_out": len(held_out)},
+        tasks=len(splits.part_of),
+        notes=(_NOTE, NOT_INDEPENDENT),
+    )
+
+
+def _sides(
+    contests: Sequence[Contest], splits: Splits, *, top: int
+) -> tuple[list[Contest], list[Contest]]:
+    """Return what to train on, and what to report on: the top against the lowest tier only."""
     train = [c for c in contests if splits.part_of[c.group] == "train"]
     held_out = [
         c for c in contests if splits.part_of[c.group] == "held_out" and (c.a, c.b) == (top, 0)
     ]
     _need_wins(train)
-    steps = _calibration_texts(job, options, splits, contests)
-    encoder = job.encoding()
-    texts = [c.text for c in (*train, *held_out)] + steps
-    vectors = encode_all(encoder, texts, job.progress, between=(0.05, 0.6)).astype(np.float64)
-    shape = Shape(top + 1, encoder.dim, options.dim)
-    theta = _optimise(job, shape, _batch(train, vectors[: len(train)]), options)
-    judged = vectors[len(train) : len(train) + len(held_out)]
-    report = _report(win_rate(theta, shape, judged), held_out, seed=job.seed)
+    return train, held_out
+
+
+def _tensors(theta: Numbers, shape: Shape) -> dict[str, Tensor]:
     models, projection, bias, classifier = shape.unpack(theta)
-    return Fitted(
-        tensors={
-            "models": models,
-            "projection": projection.astype(np.float32),
-            "bias": bias,
-            "classifier": classifier,
-        },
-        label="P(the top tier wins over the lowest)",
-        report=report,
-        calibration=large_when_at_least(
-            win_rate(theta, shape, vectors[len(train) + len(held_out) :])
-        ),
-        splits={
-            "train": len(train),
-            "calibration": len(steps),
-            "held_out": len(held_out),
-        },
-        tasks=len(splits.part_of),
-        notes=(_NOTE, NOT_INDEPENDENT),
-    )
+    small = projection.astype(np.float32)
+    return {"models": models, "projection": small, "bias": bias, "classifier": classifier}
 
 
 def _report(rates: Numbers, held_out: Sequence[Contest], *, seed: int) -> dict[str, Figure]:
@@ -212,6 +212,8 @@ def _contests(job: Job, options: RouteLLMOptions) -> list[Contest]:
         Contest(pair.prompt, pair.better, pair.worse, pair.share, 1.0, pair.prompt)
         for pair in job.source.pairs
     ]
+    # the higher tier comes first
+    found = [c if c.a > c.b else c._replace(a=c.b, b=c.a, share=1.0 - c.share) for c in found]
     if job.source.logs is not None:
         found += contests_of(
             scored(job.source.logs), reading=options.reading, prefixes=options.prefixes

@@ -205,9 +205,10 @@ def test_preference_pairs_train_a_router(tmp_path: Path) -> None:
     pairs = tuple(
         Pair(
             prompt=question(i, hard=i % 2 == 1),
-            better=1,
-            worse=0,
-            share=(0.0, 1.0)[i % 2] if i % 5 else 0.5,
+            # half of them are written the other way round
+            better=1 if i % 4 < 2 else 0,
+            worse=0 if i % 4 < 2 else 1,
+            share=0.5 if i % 5 == 0 else (0.0, 1.0, 1.0, 0.0)[i % 4],
         )
         for i in range(80)
     )

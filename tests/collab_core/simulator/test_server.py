@@ -76,6 +76,27 @@ def body(tools: tuple[Tool, ...]) -> dict[str, Any]:
     return {"model": SMALL.name, **talk.body(max_tokens=2_000)}
 
 
+async def test_the_tokens_of_a_call_have_log_probabilities_too(
+    start: StartServer, body: dict[str, Any]
+) -> None:
+    """As with vLLM's own parsers: the call's frame, name and arguments, in the order generated."""
+    client = await start()
+    asked = body | {"logprobs": True, "top_logprobs": 2}
+    events = await client.events(asked)
+    streamed = [
+        token
+        for event in events
+        for choice in event["choices"]
+        for token in (choice["logprobs"] or {"content": []})["content"]
+    ]
+    text = "".join(token["token"] for token in streamed)
+    assert '<tool_call>\n{"name": "search", "arguments": {"' in text
+    assert all(len(token["top_logprobs"]) == 2 for token in streamed)
+    async with client.post(asked) as response:
+        whole = (await response.json())["choices"][0]["logprobs"]["content"]
+    assert whole == streamed
+
+
 async def test_a_stream_has_vllms_shape(start: StartServer, body: dict[str, Any]) -> None:
     client = await start()
     events = await client.events(body | {"stream_options": {"include_usage": True}})
