@@ -87,7 +87,7 @@ def available(settings: ToolSettings, sandbox: SandboxReport | None = None) -> l
     for name, config in settings.servers.items():
         summary = f"Tools of the MCP server {name}."
         reason = config.missing_variable(settings.environ)
-        offers.append(ToolOffer(MCP_PREFIX + name, name, summary, not reason, reason))
+        offers.append(ToolOffer(MCP_PREFIX + name, f"MCP: {name}", summary, not reason, reason))
     return offers
 
 
