@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from collab_core.tools.sandbox.base import Ending, Execution, SandboxLimits, SandboxUnavailable
@@ -210,18 +211,36 @@ def _ending(exit_code: int) -> Ending:
 
 async def _reap(process: asyncio.subprocess.Process) -> None:
     """Kill whatever is left and take its status, so that no zombie and no open pipe stays."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
+    # whoever still waits for code reads its end and goes
+    process.stdin.close()
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
             # the transport ends with its pipes: what is still in them has to be taken out
             while await process.stdout.read(_CHUNK_BYTES):
                 pass
             await process.wait()
-            process.stdin.close()
             with contextlib.suppress(ConnectionError):
                 await process.stdin.wait_closed()
     except TimeoutError:
         logger.error("sandbox process %s does not die", process.pid)
+
+
+def _kill(pid: int) -> None:
+    """Kill a process and its children, those first.
+
+    bubblewrap's child is the init of its namespace, which dies with it. While it starts there is a
+    moment when it has left the process group and does not yet follow its parent.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    with contextlib.suppress(OSError):  # gone already
+        for child in map(int, children.read_text().split()):
+            descriptor = os.pidfd_open(child)
+            try:
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            finally:
+                os.close(descriptor)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
