@@ -43,6 +43,30 @@ async def test_a_run_is_logged_from_queued_to_finished(
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ([], ("calculator",)),
+        (["--tools", "read_page, calculator"], ("calculator", "read_page")),
+        (["--tools", "none"], ()),
+    ],
+)
+async def test_the_tools_are_those_that_were_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], shown: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("collab_core.cli._catch_signals", lambda control: None)
+    log = tmp_path / "run.jsonl"
+    async with ModelServer(lambda request: ANSWER) as server:
+        assert await command(server, "--log", str(log), *given) == 0
+        asked = server.requests[-1].json.get("tools") or []
+        # the log belongs to this choice
+        assert await command(server, "--log", str(log), "--tools", "compose") == 2
+    assert tuple(tool["function"]["name"] for tool in asked) == shown
+    started = [r.event for r in read_log(log.read_bytes(), name="log") if r.seq == 1]
+    assert isinstance(started[0], ev.RunStarted)
+    assert started[0].tools == shown
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["run", " ", "--tier", "small=http://127.0.0.1:9/v1#m"],
@@ -50,6 +74,8 @@ async def test_a_run_is_logged_from_queued_to_finished(
         ["run", "question", "--tier", "small=nonsense"],
         ["run", "question", "--tier", "small=http://127.0.0.1:9/v1#m", "--param", "growth=-1"],
         ["run", "question", "--tier", "small=http://127.0.0.1:9/v1#m", "--param", "growth"],
+        ["run", "question", "--tier", "small=http://127.0.0.1:9/v1#m", "--tools", "telepathy"],
+        ["run", "question", "--tier", "small=http://127.0.0.1:9/v1#m", "--tools", "search"],
     ],
 )
 def test_wrong_usage_says_what_to_do(

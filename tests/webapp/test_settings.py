@@ -58,6 +58,10 @@ def test_embedded_needs_nothing_and_keeps_its_own_key(tmp_path: Path) -> None:
         (PRODUCTION | {"SECRET_KEY": ""}, "SECRET_KEY is not set"),
         (PRODUCTION | {"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is not set"),
         ({"TANDEM_LEASE_S": "0"}, "TANDEM_LEASE_S"),
+        ({"TANDEM_FETCH_ALLOW": "http://x"}, "no host and no network"),
+        ({"TANDEM_SEARCH_URL": "search"}, "TANDEM_SEARCH_URL is no http(s) address"),
+        ({"TANDEM_MCP_CONFIG": "none.json"}, "none.json cannot be read"),
+        ({"TANDEM_SANDBOX": "best"}, "TANDEM_SANDBOX is 'best'"),
     ],
 )
 def test_a_bad_value_stops_the_start_and_says_what_to_set(
