@@ -1,18 +1,20 @@
 """An MCP server by hand that answers properly until a tool is called: the tool's name says what then.
 
 ``line``: one line without end. ``lines``: notifications without end. ``garbage``: no JSON, then silence.
-``wrong``: a reply of another shape. ``deaf``: it closes its output but goes on living.
+``wrong``: a reply of another shape. ``deaf``: it closes its output but goes on living. ``die``: it ends.
+``hang``: it never answers. ``spawn``: it leaves a child behind and says which. ``fine``: it is.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
 
-TOOLS = ("line", "lines", "garbage", "wrong", "deaf", "fine")
+TOOLS = ("line", "lines", "garbage", "wrong", "deaf", "die", "hang", "spawn", "fine")
 
 
 def main() -> None:
@@ -53,12 +55,22 @@ def call(name: str) -> dict[str, Any]:
     if name == "garbage":
         os.write(1, b"\xff\xfe not json\n[1,2]\n")
         time.sleep(60)
-    if name == "deaf":
-        os.close(1)
+    if name in ("deaf", "hang"):
+        if name == "deaf":
+            os.close(1)
         time.sleep(60)
+    if name == "die":
+        os._exit(3)
+    if name == "spawn":
+        child = subprocess.Popen(["/bin/sleep", "600"], stdout=subprocess.DEVNULL)
+        return said(str(child.pid))
     if name == "wrong":
         return {"result": {"content": "no list"}}
-    return {"result": {"content": [{"type": "text", "text": "fine"}]}}
+    return said("fine")
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"result": {"content": [{"type": "text", "text": text}]}}
 
 
 if __name__ == "__main__":

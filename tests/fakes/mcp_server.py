@@ -1,4 +1,4 @@
-"""A real MCP server, written with the official package, that can also behave badly.
+"""A real MCP server, written with the official package, that can also fail and die.
 
 ``python tests/fakes/mcp_server.py [http PORT]``; without arguments it speaks over its standard streams.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -36,13 +34,6 @@ def boom() -> str:
 
 
 @server.tool()
-def sleep(seconds: float) -> str:
-    """Answer late, and hold up everything else meanwhile."""
-    time.sleep(seconds)
-    return "slept"
-
-
-@server.tool()
 def die() -> str:
     """End in the middle of the call."""
     os._exit(3)
@@ -65,16 +56,6 @@ def picture() -> list[TextContent | ImageContent]:
 def environment() -> str:
     """Tell the names of all variables, and the key's value."""
     return f"{os.environ.get('SERVER_KEY')} {' '.join(sorted(os.environ))}"
-
-
-@server.tool()
-def spawn(mark: str) -> str:
-    """Leave a child behind."""
-    import subprocess
-
-    child = subprocess.Popen(["/bin/sleep", "600"], stdout=subprocess.DEVNULL)
-    Path(mark).write_text(str(child.pid))
-    return "spawned"
 
 
 @server.tool()
