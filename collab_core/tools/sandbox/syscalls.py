@@ -1,11 +1,9 @@
 """The system calls that code in the sandbox may make, as a seccomp program.
 
-A list of what is allowed, so that calls of later kernels are refused too. There is no fork: one
-process, hence one memory limit, and nothing that outlives its parent. The names are Linux's; a
-name that an architecture does not have is ignored there.
-
-Source: the deny lists in docs of bubblewrap's users name the calls that were ways out (io_uring,
-keyctl, bpf, userfaultfd, user namespaces); none of them is in this list.
+A list of what is allowed, so that the calls of later kernels are refused too. There is no fork: one
+process, hence one limit on memory, and nothing that outlives its parent. There is no anonymous file
+and no shared memory of System V either: no limit of a process counts them. The names are Linux's; one
+that an architecture does not have is ignored there.
 """
 
 from __future__ import annotations

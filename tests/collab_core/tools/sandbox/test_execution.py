@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -220,7 +221,7 @@ def test_code_that_did_not_arrive_whole_is_not_run(
     """The parent died after the start: the process must go by itself."""
     sandbox: ConfinedPython = request.getfixturevalue(tier)
     build = _strong_command if tier == "strong" else _reduced_command
-    with open("/dev/shm/tandem-test-program", "w+b") as file:
+    with tempfile.TemporaryFile() as file:
         file.write(sandbox.program)
         file.seek(0)
         command = build(sandbox.interpreter, SandboxLimits())
