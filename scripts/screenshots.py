@@ -135,6 +135,7 @@ def submit_race(page: Page, product: Product) -> list[str]:
     page.get_by_role("button", name="Pick a sample task").click()
     page.locator("#tasks-search").fill(TASK)
     page.locator("#tasks-list button", has_text=TASK).first.click()
+    page.locator("[data-family]").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     for name in STRATEGIES:
         page.locator(f'input[name="strategies"][value="{name}"]').check()
     page.locator("#id_seed").fill(str(SEED))
@@ -205,6 +206,7 @@ def _pages(paths: list[str]) -> dict[str, str]:
         "run": paths[0],
         "compare": f"/compare/?runs={uuids}",
         "strategies": "/strategies/",
+        "train": "/strategies/train/isotonic/",
         "tiers": "/tiers/",
         "team": "/teams/",
     }

@@ -129,6 +129,9 @@ class NewRunPage:
         return self
 
     def choose(self, *strategies: str) -> NewRunPage:
+        """Tick exactly these; families that are folded are unfolded first."""
+        families = self.page.locator("[data-family]")
+        families.evaluate_all("all => all.forEach((one) => { one.open = true; })")
         for box in self.page.locator("[data-strategy]").all():
             box.set_checked(box.input_value() in strategies)
         return self

@@ -2,12 +2,14 @@
 
 /**
  * @param {{simulated?: boolean, stand_in?: boolean}} origin
- * @returns {object[]} plotly annotations, from the top right corner down
+ * @param {{above?: boolean}} [place] above = over the plot's area instead of in its top right corner
+ * @returns {object[]} plotly annotations
  */
-export function provenanceNotes(origin, theme) {
+export function provenanceNotes(origin, theme, { above = false } = {}) {
   const words = [origin.simulated ? "Simulated" : "", origin.stand_in ? "Stand-in encoder" : ""].filter(Boolean);
-  return words.map((text, index) => ({
-    text, xref: "paper", yref: "paper", x: 1, y: 1, yshift: -24 * index, xanchor: "right", yanchor: "top", showarrow: false,
+  if (!words.length) return [];
+  return [{
+    text: words.join(", "), xref: "paper", yref: "paper", x: 1, y: 1, yshift: above ? 6 : 0, xanchor: "right", yanchor: above ? "bottom" : "top", showarrow: false,
     font: { size: 12, color: theme.text3 }, bordercolor: theme.text3, borderwidth: 1, borderpad: 3,
-  }));
+  }];
 }

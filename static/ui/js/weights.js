@@ -18,10 +18,10 @@ function figure(theme) {
       hovertemplate: "threshold %{x:.4f}<br>%{y:.1f} % on a higher tier<extra></extra>",
     }],
     layout: {
-      ...baseLayout(theme, { height: 260 }), margin: { l: 48, r: 16, t: 12, b: 44 },
+      ...baseLayout(theme, { height: 300 }), margin: { l: 48, r: 16, t: 36, b: 52 },
       xaxis: { ...axis(theme), showgrid: false, title: { text: "Threshold", font: { size: 12, color: theme.text3 } } },
       yaxis: { ...axis(theme), range: [0, 105], ticksuffix: " %" },
-      annotations: provenanceNotes(origin, theme),
+      annotations: provenanceNotes(origin, theme, { above: true }),
     },
   };
 }
