@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Numbers = NDArray[np.float64]
 
@@ -66,6 +65,9 @@ def search(cascade: Cascade, *, budget: float) -> Numbers | None:
 
     None = not even accepting every first answer is cheap enough.
     """
+    # takes a second to import: only who trains pays
+    from scipy.optimize import minimize  # noqa: PLC0415
+
     axes = cascade.scores.shape[1]
     points = max(2, min(GRID, int(MAX_COMBINATIONS ** (1 / max(1, axes)))))
     grid = np.linspace(0.0, 1.0, points)

@@ -215,10 +215,27 @@ def folder_digest(folder: Path) -> str:
         )
     if sum(path.stat().st_size for path in files) > MAX_ENCODER_BYTES:
         raise InvalidInput(f"The folder {folder.name!r} is larger than 8 GiB.", field="encoder")
+    return _digest_of(
+        folder.resolve(), tuple((path.relative_to(folder), stamp(path)) for path in files)
+    )
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file does; zeros if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _digest_of(folder: Path, files: tuple[tuple[Path, tuple[int, int, int]], ...]) -> str:
+    """Hash the files once, as long as they do not change: a large encoder takes seconds."""
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
+    for path, (_, size, _) in files:
+        digest.update(f"{path.as_posix()}\0{size}\0".encode())
+        with (folder / path).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from collab_core.learned.store import CalibrationPoint, Figure
 from collab_core.metrics import wilson
@@ -30,6 +29,9 @@ def auc(scores: Numbers, targets: Numbers) -> float | None:
     classes = targets[sure] > 0.5
     if not classes.any() or classes.all():
         return None
+    # takes a second to import: only who trains pays
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415
+
     return float(roc_auc_score(classes, scores[sure]))
 
 

@@ -1,4 +1,7 @@
-"""Small heads on frozen vectors: fitted with scikit-learn, kept as plain numbers."""
+"""Small heads on frozen vectors: fitted with scikit-learn, kept as plain numbers.
+
+scikit-learn and scipy take a second to import, here and in the other trainers: only who trains pays.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import Encoder
@@ -29,11 +30,22 @@ class Head(NamedTuple):
         return np.asarray(vectors.astype(np.float64) @ self.weights + self.bias)
 
     def probability(self, vectors: NDArray[np.float32]) -> Numbers:
-        return np.asarray(expit(self.raw(vectors)))
+        return sigmoid(self.raw(vectors))
+
+
+def sigmoid(x: Numbers) -> Numbers:
+    """Return 1 / (1 + e^-x), without overflow.
+
+    >>> sigmoid(np.array([0.0, -1e4, 1e4])).tolist()
+    [0.5, 0.0, 1.0]
+    """
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
 def logistic(vectors: NDArray[np.float32], targets: Numbers, *, strength: float) -> Head:
     """Return the L2-regularised logistic regression; ``strength`` = the inverse of C, at least 0."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - see above
+
     model = LogisticRegression(C=1.0 / max(strength, 1e-9), max_iter=2_000)
     model.fit(vectors, targets > 0.5)
     return Head(np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]))
@@ -41,6 +53,8 @@ def logistic(vectors: NDArray[np.float32], targets: Numbers, *, strength: float)
 
 def ridge(vectors: NDArray[np.float32], targets: Numbers, *, strength: float) -> Head:
     """Return the ridge regression on targets 0..1."""
+    from sklearn.linear_model import Ridge  # noqa: PLC0415 - see above
+
     model = Ridge(alpha=strength)
     model.fit(vectors.astype(np.float64), targets)
     return Head(np.asarray(model.coef_, dtype=np.float64).reshape(-1), float(model.intercept_))

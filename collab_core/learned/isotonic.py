@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.isotonic import IsotonicRegression
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.dataset import Examples, Row, examples, need_both, places, split_tasks
@@ -84,6 +83,9 @@ def apply_knots(values: Numbers, x: Numbers, y: Numbers) -> Numbers:
 
 
 def _knots(values: Numbers, targets: Numbers) -> tuple[Numbers, Numbers]:
+    # takes a second to import: only who trains pays
+    from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415
+
     model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     model.fit(values, targets)
     return (

@@ -16,13 +16,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.dataset import Splits, places, scored, split_tasks
 from collab_core.learned.evaluation import NOT_INDEPENDENT, held_out_report, large_when_at_least
-from collab_core.learned.heads import encode_all
+from collab_core.learned.heads import encode_all, sigmoid
 from collab_core.learned.logs import LoggedRun, Logs
 from collab_core.learned.rendering import Reading, render
 from collab_core.learned.scorers import ROUTELLM
@@ -125,9 +123,9 @@ def loss(theta: Numbers, shape: Shape, batch: Batch, decay: float) -> tuple[floa
     difference = models[batch.a] - models[batch.b]
     z = (hidden * difference) @ classifier
     total = batch.weight.sum()
-    entropy = -(batch.share * log_expit(z) + (1.0 - batch.share) * log_expit(-z))
+    entropy = batch.share * np.logaddexp(0.0, -z) + (1.0 - batch.share) * np.logaddexp(0.0, z)
     value = float(batch.weight @ entropy / total + 0.5 * decay * theta @ theta)
-    dz = batch.weight * (expit(z) - batch.share) / total
+    dz = batch.weight * (sigmoid(z) - batch.share) / total
     d_difference = dz[:, None] * hidden * classifier
     d_hidden = dz[:, None] * difference * classifier
     d_models = np.zeros_like(models)
@@ -148,7 +146,7 @@ def win_rate(theta: Numbers, shape: Shape, vectors: Numbers) -> Numbers:
     """Return P(top tier wins over the lowest) a text."""
     models, projection, bias, classifier = shape.unpack(theta)
     z = (vectors @ projection + bias) @ ((models[-1] - models[0]) * classifier)
-    return np.asarray(expit(z))
+    return sigmoid(z)
 
 
 def fit(job: Job) -> Fitted:
@@ -299,6 +297,9 @@ def _batch(contests: Sequence[Contest], vectors: Numbers) -> Batch:
 
 
 def _optimise(job: Job, shape: Shape, batch: Batch, options: RouteLLMOptions) -> Numbers:
+    # takes a second to import: only who trains pays
+    from scipy.optimize import minimize  # noqa: PLC0415
+
     done = 0
 
     def report(theta: Numbers) -> None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput
-from collab_core.learned.encoders import Encoder
+from collab_core.learned.encoders import Encoder, stamp
 from collab_core.learned.rendering import tier_and_body
-from collab_core.learned.store import MANIFEST, TENSORS, Manifest, Weights, encoder_for, load
+from collab_core.learned.store import MANIFEST, TENSORS, Weights, encoder_for, load
 
 ROUTELLM = "routellm-mf"
 ROUTELLM_TABLE = "routellm-table"
@@ -30,7 +30,7 @@ class LinearScorer:
 
     def __init__(
         self,
-        manifest: Manifest,
+        source: Weights,
         encoder: Encoder,
         weights: NDArray[np.float64],
         biases: NDArray[np.float64],
@@ -38,9 +38,10 @@ class LinearScorer:
         per_tier: bool = False,
         probability: bool = True,
     ) -> None:
-        self.manifest = manifest
-        self.name = manifest.name
-        self.digest = manifest.digest
+        self.source = source
+        self.manifest = source.manifest
+        self.name = self.manifest.name
+        self.digest = self.manifest.digest
         self.stand_in = encoder.stand_in
         self._encoder = encoder
         self._weights = weights
@@ -70,15 +71,6 @@ def open_scorer(
     return _opened(folder.resolve(), stamps, kind, tuple(ladder), encoder)
 
 
-def stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file does; zeros if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
 @lru_cache(maxsize=32)
 def _opened(
     folder: Path,
@@ -95,7 +87,7 @@ def _opened(
     if kind == PROBE:
         used = encoder_for(weights.manifest, encoder=encoder)
         return LinearScorer(
-            weights.manifest,
+            weights,
             used,
             weights.take("weights", 1, used.dim),
             weights.take("biases", 1),
@@ -115,14 +107,14 @@ def _routellm(weights: Weights, encoder: str) -> LinearScorer:
     difference = (models[-1] - models[0]) * weights.take("classifier", dim)
     folded = weights.take("projection", used.dim, dim) @ difference
     bias = weights.take("bias", dim) @ difference
-    return LinearScorer(weights.manifest, used, folded[None, :], np.array([bias]))
+    return LinearScorer(weights, used, folded[None, :], np.array([bias]))
 
 
 def _frugalgpt(weights: Weights, encoder: str) -> LinearScorer:
     used = encoder_for(weights.manifest, encoder=encoder)
     judged = max(1, len(weights.manifest.ladder) - 1)
     return LinearScorer(
-        weights.manifest,
+        weights,
         used,
         weights.take("weights", judged, used.dim),
         weights.take("biases", judged),

@@ -18,7 +18,7 @@ from collab_core.learned.base import Scorer
 from collab_core.learned.published import is_classifier, load_hf_classifier
 from collab_core.learned.rendering import draft as draft_text
 from collab_core.learned.scorers import FRUGALGPT, PUBLISHED, open_scorer
-from collab_core.learned.store import Weights, load
+from collab_core.learned.store import Weights
 from collab_core.policies.base import ACCEPT, Draft, Policy, StepContext, Verdict
 from collab_core.strategies.base import AgentParameters, Resources, Strategy
 
@@ -107,12 +107,12 @@ def _build(parameters: FrugalGPTParameters, ladder: Ladder, resources: Resources
                 field="choose_by",
                 hint="Choose by threshold.",
             )
-        scorer: Scorer = load_hf_classifier(folder, "frugalgpt")
+        scorer = load_hf_classifier(folder, "frugalgpt")
         return FrugalGPT(scorer=scorer, thresholds=(parameters.threshold,) * judged)
-    tiers = ladder.snapshot()
-    scorer = open_scorer(folder, kind=FRUGALGPT, ladder=tiers, encoder=resources.encoder)
-    weights = load(folder, kind=FRUGALGPT, ladder=tiers)
-    return FrugalGPT(scorer=scorer, thresholds=_thresholds(parameters, weights, judged))
+    trained = open_scorer(
+        folder, kind=FRUGALGPT, ladder=ladder.snapshot(), encoder=resources.encoder
+    )
+    return FrugalGPT(scorer=trained, thresholds=_thresholds(parameters, trained.source, judged))
 
 
 def _thresholds(

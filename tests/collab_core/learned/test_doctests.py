@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["cascade", "dataset", "evaluation", "rendering"])
+@pytest.mark.parametrize("module", ["cascade", "dataset", "evaluation", "heads", "rendering"])
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"collab_core.learned.{module}"))
     assert results.attempted > 0

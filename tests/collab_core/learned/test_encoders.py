@@ -3,13 +3,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from collab_core.errors import InvalidInput
-from collab_core.learned.encoders import HashedEncoder, open_encoder, sentence_encoder
+from collab_core.learned.encoders import (
+    HashedEncoder,
+    folder_digest,
+    open_encoder,
+    sentence_encoder,
+)
 from collab_core.learned.scorers import open_scorer
 from collab_core.learned.trainer import Source
 from collab_core.learned.training import train
@@ -126,3 +132,33 @@ def test_training_with_a_sentence_encoder_is_no_stand_in(tmp_path: Path) -> None
     assert not scorer.stand_in
     with pytest.raises(InvalidInput, match="the one here is 'hashed'"):
         open_scorer(tmp_path / "w", kind="probe", ladder=ladder(), encoder="hashed")
+
+
+@pytest.mark.parametrize("kind", ["hashed", "sentences"])
+def test_threads_may_encode_at_once(kind: str, tmp_path: Path) -> None:
+    given = "hashed" if kind == "hashed" else str(tiny_sentence_encoder(tmp_path / "tiny"))
+    encoder = open_encoder(given)
+    texts = ["the cat sat", "prove it", "count the list"]
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(encoder.encode, [texts] * 18))
+    assert all(np.allclose(result, results[0], atol=1e-6) for result in results)
+
+
+def test_a_changed_model_file_changes_the_digest(tmp_path: Path) -> None:
+    folder = tiny_sentence_encoder(tmp_path / "tiny")
+    before = folder_digest(folder)
+    assert folder_digest(folder) == before
+    config = folder / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert folder_digest(folder) != before
+
+
+def test_who_does_not_train_does_not_wait_for_the_libraries() -> None:
+    code = (
+        "import sys, collab_core.cli\n"
+        "print([m for m in ('sklearn', 'scipy', 'torch', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

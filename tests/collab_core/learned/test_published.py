@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,11 @@ def test_a_table_needs_its_classifier(tmp_path: Path) -> None:
     given = Source.of_logs(logs(predictable()))
     with pytest.raises(InvalidInput, match="calibrates a published classifier"):
         train("routellm-table", given, tmp_path / "w", {})
+
+
+def test_threads_may_score_at_once(tmp_path: Path) -> None:
+    scorer = load_hf_classifier(tiny_classifier(tmp_path / "bert", labels=3), "routellm")
+    texts = tuple("the cat sat prove it"[: i + 4] for i in range(12))
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(scorer.score, [texts] * 18))
+    assert all(result == pytest.approx(results[0], abs=1e-6) for result in results)
