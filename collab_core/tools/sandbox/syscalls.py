@@ -32,7 +32,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 _ALLOWED = _names("""
 read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek
-open openat openat2 creat close close_range dup dup2 dup3 fcntl flock pipe pipe2
+open openat openat2 creat close close_range dup dup2 dup3 flock pipe pipe2
 stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink readlinkat
 getcwd chdir fchdir getdents getdents64 mkdir mkdirat rmdir unlink unlinkat rename renameat
 renameat2 link linkat symlink symlinkat ftruncate fallocate fadvise64 fsync fdatasync umask
@@ -48,7 +48,7 @@ getsid getrlimit getrusage getpriority sysinfo uname sched_yield sched_getaffini
 sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu getrandom
 futex futex_waitv set_robust_list get_robust_list rseq set_tid_address arch_prctl restart_syscall
 exit exit_group wait4 waitid
-recvfrom shutdown getsockopt setsockopt getsockname getpeername
+recvfrom shutdown getsockopt getsockname getpeername
 """)
 
 _OWN_NAMESPACE = [
@@ -85,6 +85,23 @@ _IOCTL = {
     "FIOCLEX": 0x5451,
 }
 """What Python asks of every file it opens. Above all not TIOCSTI, which types into a terminal."""
+
+_FCNTL = {
+    "F_DUPFD": 0,
+    "F_GETFD": 1,
+    "F_SETFD": 2,
+    "F_GETFL": 3,
+    "F_SETFL": 4,
+    "F_GETLK": 5,
+    "F_SETLK": 6,
+    "F_SETLKW": 7,
+    "F_OFD_GETLK": 36,
+    "F_OFD_SETLK": 37,
+    "F_OFD_SETLKW": 38,
+    "F_DUPFD_CLOEXEC": 1030,
+    "F_GETPIPE_SZ": 1032,
+}
+"""Above all not F_SETOWN and F_SETSIG: with them the kernel signals any process of the same user."""
 
 
 @cache
@@ -145,5 +162,7 @@ def _add_conditional(program: SyscallFilter) -> None:
     program.add_rule(ALLOW, "sendto", Arg(4, EQ, 0))
     for option in _PRCTL.values():
         program.add_rule(ALLOW, "prctl", Arg(0, EQ, option))
+    for command in _FCNTL.values():
+        program.add_rule(ALLOW, "fcntl", Arg(1, EQ, command))
     for request in _IOCTL.values():
         program.add_rule(ALLOW, "ioctl", Arg(1, MASKED_EQ, 0xFFFFFFFF, request))
