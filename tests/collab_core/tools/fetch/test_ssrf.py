@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collab_core.tools.fetch import AddressPolicy, Fetcher, FetchFailed
+from collab_core.tools.fetch.connect import GuardedResolver
 from tests.collab_core.tools.fetch.world import (
     PRIVATE,
     PUBLIC,
@@ -91,6 +92,15 @@ async def test_no_redirect_leads_inside(canary: Canary, host: str) -> None:
                 f"http://good.test:{server.port}/"
             )
     assert failed.value.kind in ("refused_url", "refused_address")
+
+
+@pytest.mark.parametrize(
+    "answer", [["8.8.8.8", PRIVATE], [PRIVATE, "8.8.8.8"], ["::1"], ["no address"]]
+)
+async def test_one_private_answer_spoils_all_before_any_connection(answer: list[str]) -> None:
+    resolver = GuardedResolver(AddressPolicy(), Names(mixed_test=[answer]))
+    with pytest.raises(FetchFailed, match="does not lead to the public Internet"):
+        await resolver.resolve("mixed.test", 443)
 
 
 async def test_a_name_is_resolved_once_and_that_answer_is_dialled(canary: Canary) -> None:
