@@ -12,6 +12,7 @@ from collab_core.benchmarks.language import parse_question
 from collab_core.simulator.browser import Browser
 from collab_core.simulator.planner import team_turn
 from collab_core.simulator.reader import Reader
+from collab_core.simulator.roles import brief, informed, speak
 from collab_core.simulator.skill import Skill
 from collab_core.simulator.view import View, look_at
 from collab_core.simulator.wording import Wording
@@ -51,7 +52,11 @@ def think(body: Mapping[str, Any], model: str, skill: Skill) -> Thought:
         view.tools = frozenset() if view.mode == "think" else view.tools
     randomness = f"{model}|{body.get('seed')}|{view.digest}"
     rng = random.Random(randomness)
-    turn = team_turn(view, skill, rng) or _alone(view, skill, rng)
+    skill = brief(view, skill)
+    said = speak(view, skill, rng)
+    if said is not None:
+        return Thought(text=said, randomness=randomness)
+    turn = informed(view, team_turn(view, skill, rng) or _alone(view, skill, rng))
     outcome = turn.take_turn()
     words = random.Random(f"{randomness}|words")
     wording = Wording(view, skill, words, voice=outcome.voice)

@@ -72,6 +72,13 @@ class View:
     notes: list[Note]
     digest: str
     """Names the conversation without a trailing request to judge or to answer."""
+    system: str = ""
+    request: str = ""
+    """The last message, if a user message other than the question is the last."""
+    told: str = ""
+    """What stood below the question in its message: a plan, the output of others."""
+    last_words: str = ""
+    """The model's latest message."""
 
     @property
     def is_first(self) -> bool:
@@ -127,7 +134,15 @@ def look_at(body: Mapping[str, Any]) -> View:
         calls=calls,
         notes=notes,
         digest=hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest(),
+        system=system,
+        request=_request(messages, first_user),
+        last_words=next((_text(m) for m in reversed(messages) if m.get("role") == "assistant"), ""),
     )
+
+
+def _request(messages: Sequence[Mapping[str, Any]], first_user: int) -> str:
+    last = messages[-1] if len(messages) - 1 > first_user else {}
+    return _text(last) if last.get("role") == "user" else ""
 
 
 def _text(message: Mapping[str, Any]) -> str:
