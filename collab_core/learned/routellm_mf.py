@@ -1,6 +1,6 @@
 """RouteLLM's matrix factorisation, re-trained on local embeddings.
 
-Source: RouteLLM (arXiv 2406.18665) section 4.2, Eq. 5: delta(M, q) = w2 . (v_M * (W1 v_q + b)),
+Source: RouteLLM (arXiv 2406.18665), matrix factorisation: delta(M, q) = w2 . (v_M * (W1 v_q + b)),
 P(a wins over b | q) = sigmoid(delta(a, q) - delta(b, q)). Ours differs in the embedder (a local one
 for OpenAI's), in the optimiser (L-BFGS on all pairs), in L2 decay in place of normalised model
 vectors, and in that each tier of the ladder has a vector.

@@ -1,7 +1,7 @@
 """Thresholds for a published RouteLLM classifier: its scores on our own steps, nothing is trained.
 
-Source: RouteLLM's calibration (arXiv 2406.18665 section 5; its code takes the (1 - share) quantile of
-stored win rates). A published router is out of distribution on an agent's steps: look at the report.
+Source: RouteLLM's calibration (arXiv 2406.18665; its code takes the (1 - share) quantile of stored win
+rates). A published router is out of distribution on an agent's steps: look at the report.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def _opened(
 def _routellm(weights: Weights, encoder: str) -> LinearScorer:
     """Fold the bilinear head: P(strong wins) depends on the difference of two models only.
 
-    Source: RouteLLM (arXiv 2406.18665) section 4.2: delta(M, q) = w2 . (v_M * (W1 v_q + b)).
+    Source: RouteLLM (arXiv 2406.18665), matrix factorisation: delta(M, q) = w2 . (v_M * (W1 v_q + b)).
     """
     used = encoder_for(weights.manifest, encoder=encoder)
     models = weights.take("models", len(weights.manifest.ladder), None)

@@ -1,6 +1,6 @@
 """FrugalGPT: write a draft, let a scorer judge it, and climb while it is not good enough.
 
-Source: FrugalGPT (arXiv 2305.05176) section 3, the LLM cascade. Published for whole answers; here every
+Source: FrugalGPT (arXiv 2305.05176) section 3, strategy 3: the LLM cascade. Published for whole answers; here every
 step is a query, and a rejected draft's tool never runs: ``docs/strategies/frugalgpt.md``.
 """
 
@@ -156,7 +156,7 @@ STRATEGY = Strategy(
     "write it anew.",
     family="Learned routers",
     label="adapted",
-    source="arXiv 2305.05176, section 3",
+    source="arXiv 2305.05176, section 3, strategy 3",
     parameters=FrugalGPTParameters,
     policy=_build,
     doc="frugalgpt.md",

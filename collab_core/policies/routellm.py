@@ -1,6 +1,6 @@
 """RouteLLM: before each step a router says whether the top tier would win it.
 
-Source: RouteLLM (arXiv 2406.18665) sections 3 and 4: strong if P(strong wins | prompt) >= threshold.
+Source: RouteLLM (arXiv 2406.18665), problem formulation: strong if P(strong wins | prompt) >= alpha.
 Published for one prompt and one reply; asked once a step here: ``docs/strategies/routellm.md``.
 """
 
@@ -128,7 +128,7 @@ STRATEGY = Strategy(
     summary="Before each step a trained router says whether the top tier is needed.",
     family="Learned routers",
     label="adapted",
-    source="arXiv 2406.18665, sections 3 and 4",
+    source="arXiv 2406.18665, problem formulation and routing approaches",
     parameters=RouteLLMParameters,
     policy=_build,
     doc="routellm.md",
