@@ -19,7 +19,8 @@ from collab_core.benchmarks.scoring import score
 from collab_core.domain import Ladder, Limits, Task
 from collab_core.errors import BackendError, LeaseLost, LimitExceeded, TandemError
 from collab_core.runtime.journal import Journal
-from collab_core.runtime.session import Session, World
+from collab_core.runtime.session import Session
+from collab_core.runtime.world import World
 from collab_core.strategies.base import NO_RESOURCES, Resources
 from collab_core.strategies.registry import build_agent, find
 from collab_core.tools.base import Tool

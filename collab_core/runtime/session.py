@@ -10,33 +10,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import math
 import random
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from collab_core import events as ev
-from collab_core.backends.base import Backend, DeltaSink, ModelReply, ModelRequest
+from collab_core.backends.base import DeltaSink, ModelReply, ModelRequest
 from collab_core.domain import Ladder, Limits, Task, ToolCall, Usage
-from collab_core.errors import (
-    BackendError,
-    LimitExceeded,
-    NonDeterministicReplay,
-    ScorerFailed,
-    TandemError,
-    ToolFailed,
-)
+from collab_core.errors import BackendError, LimitExceeded, NonDeterministicReplay, ToolFailed
 from collab_core.runtime.costs import cost_usd
-from collab_core.runtime.journal import Journal
-from collab_core.runtime.ledger import Ledger
-from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, Toolbox, ToolOutcome
+from collab_core.runtime.scoring import numbers
+from collab_core.runtime.world import World, step_of
+from collab_core.tools.base import MAX_OBSERVATION_CHARS, Toolbox, ToolOutcome
 from collab_core.tools.hostile import neutralised
 from collab_core.transcript import Transcript
 
@@ -46,20 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID_SIGNS = str.maketrans("/:~ ", ".-__")
-_LIFECYCLE = (ev.RunQueued, ev.RunStarted, ev.RunResumed)
 
 E = TypeVar("E", bound=ev.Event)
-
-
-@cache
-def _scorer_threads() -> ThreadPoolExecutor:
-    """Learned scorers compute: they must not hold up the event loop, nor each other for long."""
-    return ThreadPoolExecutor(2, thread_name_prefix="scorer")
-
-
-def instance_of(scope: str) -> str:
-    """Return the agent instance that a scope belongs to: without the ``~`` part of its asides."""
-    return scope.partition("~")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,79 +57,6 @@ class Call:
     structured: Mapping[str, Any] | None = None
     max_output_tokens: int | None = None
     """None = the run's own limit."""
-
-
-@dataclass(kw_only=True)
-class World:
-    """What the branches of one run share."""
-
-    task: Task
-    ladder: Ladder
-    limits: Limits
-    seed: int
-    journal: Journal
-    backend: Backend
-    tools: Sequence[Tool]
-    run_id: str = ""
-    on_delta: Callable[[ev.ModelDelta], None] | None = None
-    fork_step: int = 0
-    """Steps up to this one were decided by the parent's policy."""
-    ledger: Ledger = field(init=False)
-    unwritten: list[ev.AnyEvent] = field(default_factory=list)
-    recorded: dict[str, deque[ev.AnyEvent]] = field(init=False)
-    inherited: frozenset[int] = frozenset()
-    """The steps of the fork's parent: they were decided there."""
-    toolbox: Toolbox = field(init=False)
-    _writing: asyncio.Future[None] | None = None
-
-    def __post_init__(self) -> None:
-        self.ledger = Ledger(tiers=len(self.ladder.tiers))
-        self.recorded = defaultdict(deque)
-        self._steps_taken: set[int] = set()
-        self._next_step = 1
-        self._order = asyncio.Lock()
-        started: set[int] = set()
-        for record in self.journal.history:
-            # all that the log knows is spent, whichever branch is replayed first
-            self.ledger.add(record.event)
-            if isinstance(record.event, _LIFECYCLE):
-                continue
-            self.recorded[getattr(record.event, "scope", "")].append(record.event)
-            self._steps_taken.add(_step(record.event))
-            if isinstance(record.event, ev.StepStarted):
-                started.add(record.event.step)
-            if (
-                isinstance(record.event, ev.StepFinished)
-                and not record.event.scope
-                and record.event.step == self.fork_step
-            ):
-                self.inherited = frozenset(started)
-        self.toolbox = Toolbox(self.tools)
-
-    def take_step(self) -> int:
-        """Return the lowest number that no step of the run has yet."""
-        while self._next_step in self._steps_taken:
-            self._next_step += 1
-        self._steps_taken.add(self._next_step)
-        return self._next_step
-
-    async def flush(self) -> None:
-        """Make everything emitted so far durable, in order.
-
-        A cancelled caller does not tear a batch, and branches write one after the other.
-        """
-        async with self._order:
-            await self.settle()
-            if self.unwritten:
-                batch, self.unwritten = self.unwritten, []
-                self._writing = asyncio.ensure_future(self.journal.append(batch))
-                await asyncio.shield(self._writing)
-
-    async def settle(self) -> None:
-        """Wait until no write is under way."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
 
 
 class Session:
@@ -201,7 +105,7 @@ class Session:
     def next_step(self) -> int:
         """Return the number of this branch's next step: the log's, or the run's next free one."""
         if self._recorded:
-            return _step(self._recorded[0])
+            return step_of(self._recorded[0])
         return self.world.take_step()
 
     def peek(self, kind: type[E]) -> E | None:
@@ -223,7 +127,7 @@ class Session:
             self.world.ledger.add(event)
             return event
         known = self._recorded.popleft()
-        if type(known) is not type(event) or _step(known) != _step(event):
+        if type(known) is not type(event) or step_of(known) != step_of(event):
             raise NonDeterministicReplay(
                 f"The log holds {_name(known)} where the run now makes {_name(event)}.",
                 hint="The strategy or its code changed since the run began; start the run anew.",
@@ -322,7 +226,7 @@ class Session:
             return known
         await self.world.flush()
         started = time.monotonic()
-        values = await _numbers(scorer, texts)
+        values = await numbers(scorer, texts)
         duration_s = time.monotonic() - started
         self.effect_s += duration_s
         return self.emit(
@@ -511,21 +415,6 @@ class Session:
         return sink
 
 
-async def _numbers(scorer: Scorer, texts: tuple[str, ...]) -> tuple[float, ...]:
-    loop = asyncio.get_running_loop()
-    try:
-        values = await loop.run_in_executor(_scorer_threads(), scorer.score, texts)
-        numbers = tuple(float(value) for value in values)
-    except TandemError:
-        raise
-    except Exception as error:
-        logger.exception("scorer %s raised", scorer.name)
-        raise ScorerFailed(f"The scorer {scorer.name} broke ({type(error).__name__}).") from error
-    if not all(map(math.isfinite, numbers)):
-        raise ScorerFailed(f"The scorer {scorer.name} gave a number that is not finite.")
-    return numbers
-
-
 def _charged(reply: ModelReply) -> Usage:
     """Add the tokens that failed attempts had already generated: they were paid for as well."""
     broken = sum(attempt.output_tokens for attempt in reply.attempts)
@@ -536,10 +425,6 @@ def _failed(message: str, *, hosts: tuple[str, ...] = ()) -> tuple[ToolOutcome, 
     return ToolOutcome(text=f"Error: {message}", hosts=hosts), True
 
 
-def _step(event: ev.Event) -> int:
-    return int(getattr(event, "step", 0))
-
-
 def _name(event: ev.Event) -> str:
-    step = _step(event)
+    step = step_of(event)
     return f"{event.__struct_config__.tag}" + (f" of step {step}" if step else "")
