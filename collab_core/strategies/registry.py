@@ -24,7 +24,7 @@ from collab_core.policies import (
     routellm,
 )
 from collab_core.policies.base import Policy
-from collab_core.strategies import cope, debate, oi_mas, workflow
+from collab_core.strategies import cope, debate, masrouter, oi_mas, workflow
 from collab_core.strategies.base import (
     NO_RESOURCES,
     AgentParameters,
@@ -54,6 +54,7 @@ STRATEGIES: dict[str, Strategy] = {
         probe.STRATEGY,
         cope.COPE,
         oi_mas.OI_MAS,
+        masrouter.MASROUTER,
         debate.DEBATE,
         workflow.WORKFLOW,
     )
@@ -88,6 +89,21 @@ def parse_parameters(name: str, raw: Mapping[str, Any]) -> Parameters:
         field = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
         raise InvalidInput(f"{field}: {what}" if field else what, field=field) from error
+
+
+def check_fork(parent: str, child: str) -> None:
+    """Make sure that a run of one strategy can go on under the other.
+
+    Raises:
+        InvalidInput: one of them is a whole method: its steps mean nothing to another strategy.
+    """
+    for name in (parent, child):
+        if find(name).method is not None:
+            raise InvalidInput(
+                f"{find(name).title} is a method of its own and shares no steps with other runs; "
+                "submit it as a new run.",
+                field="strategy",
+            )
 
 
 def build_agent(

@@ -59,6 +59,11 @@ def strategy_choices() -> list[tuple[str, str]]:
     return [(name, strategy.title) for name, strategy in STRATEGIES.items()]
 
 
+def fork_choices() -> list[tuple[str, str]]:
+    """Return the strategies that can go on from another's steps: whole methods cannot."""
+    return [(name, s.title) for name, s in STRATEGIES.items() if s.policy is not None]
+
+
 def tool_choices() -> list[tuple[str, str]]:
     return [(offer.name, offer.title) for offer in tools.offers()]
 
@@ -140,7 +145,7 @@ class ForkForm(forms.Form):
     use_required_attribute = False
 
     after_step = forms.IntegerField(label="After step", min_value=1)
-    strategy = forms.ChoiceField(label="Strategy", choices=strategy_choices)
+    strategy = forms.ChoiceField(label="Strategy", choices=fork_choices)
     ladder = forms.ModelChoiceField(
         label="Ladder", queryset=Ladder.objects.none(), to_field_name="uuid", empty_label=None
     )

@@ -21,7 +21,7 @@ from collab_core import events as ev
 from collab_core.domain import Fork, Limits, Task
 from collab_core.errors import InvalidInput
 from collab_core.runtime.fork import inherit_parameters, prefix
-from collab_core.strategies.registry import find, parse_parameters
+from collab_core.strategies.registry import check_fork, find, parse_parameters
 from webapp.learning.weights import check as check_weights
 from webapp.runs import checks, fold, leases
 from webapp.runs.checks import MAX_SEED, LimitsInput
@@ -165,6 +165,7 @@ def fork(
         Http404, PermissionDenied: a stranger, a viewer.
     """
     require_may_run(role_in(user, run.workspace_id))
+    check_fork(run.strategy, strategy)
     accepted = list(find(strategy).parameters.model_fields)
     copied = prefix(leases.read_history(run.pk), after_step)
     rungs = checks.checked_ladder(run.workspace, ladder)

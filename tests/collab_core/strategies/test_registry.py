@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collab_core.errors import InvalidInput
-from collab_core.strategies.registry import STRATEGIES, build_agent, parse_parameters
+from collab_core.strategies.registry import STRATEGIES, build_agent, check_fork, parse_parameters
 from tests.collab_core.replies import ladder
 
 DOCS = Path(__file__).parents[3] / "docs" / "strategies"
@@ -49,3 +49,10 @@ def test_wrong_parameters_name_the_field(raw: dict[str, object], field: str) -> 
 def test_an_unknown_strategy_names_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match="agentcollab-static"):
         parse_parameters("best", {})
+
+
+@pytest.mark.parametrize(("parent", "child"), [("cope", "large"), ("large", "debate")])
+def test_a_whole_method_shares_no_steps_with_a_fork(parent: str, child: str) -> None:
+    check_fork("small", "large")
+    with pytest.raises(InvalidInput, match="a method of its own"):
+        check_fork(parent, child)

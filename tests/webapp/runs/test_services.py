@@ -155,6 +155,19 @@ def test_a_run_whose_ladder_is_gone_cannot_be_rerun(room: Room) -> None:
         services.rerun(run, room.users["bob"])
 
 
+def test_a_fork_into_a_whole_method_is_refused(room: Room) -> None:
+    with pytest.raises(InvalidInput, match="a method of its own") as caught:
+        services.fork(
+            room.submit(),
+            room.users["bob"],
+            after_step=1,
+            strategy="cope",
+            parameters={},
+            ladder=room.ladder,
+        )
+    assert caught.value.field == "strategy"
+
+
 def test_a_fork_before_the_first_step_is_refused(room: Room) -> None:
     with pytest.raises(InvalidInput) as caught:
         services.fork(
