@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import resource
 import tracemalloc
 import zlib
 from typing import Any
@@ -164,3 +166,38 @@ async def test_pieces_of_any_size_give_the_same_body(size: int) -> None:
     body = Body(encoding="deflate", max_bytes=10**6, max_ratio=1_000)
     await body.read(_Pieces(*pieces))
     assert body.content == text
+
+
+ENDLESS = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 1_000),
+    "one header": (b"HTTP/1.1 200 OK\r\nX-A: ", b"x" * 8_192),
+    "interim replies": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 200),
+    "chunk size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 8_192),
+    "chunk extension": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x" * 8_192),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n" * 1_000),
+    "tiny chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1_000),
+    "no reply": (b"", b"nonsense " * 1_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "more"), ENDLESS.values(), ids=ENDLESS)
+async def test_what_never_ends_stays_small(start: bytes, more: bytes) -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(start)
+        try:
+            while True:
+                writer.write(more)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(endless, PUBLIC, 0)
+    port = server.sockets[0].getsockname()[1]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # some of it is a page that is cut, the rest ends as one failure or another: nothing else is raised
+    with contextlib.suppress(FetchFailed):
+        await fetcher(Names(a_test=[PUBLIC]), port).get(f"http://a.test:{port}/")
+    server.close()
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 60_000
