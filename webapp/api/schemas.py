@@ -63,6 +63,22 @@ class RunRef(Schema):
     after_step: int
 
 
+class WarmPrefillOut(Schema):
+    """What a run's warm-ups cost and saved; null = the server or the price table does not say."""
+
+    calls: int
+    take_overs: int
+    input_tokens: int
+    uncached_tokens: int | None
+    output_tokens: int
+    busy_s: float
+    waited_s: float
+    cost_usd: float | None
+    saved_tokens: int | None
+    saved_s: float | None
+    saved_usd: float | None
+
+
 class RunOut(Schema):
     uuid: UUID
     ref: str
@@ -100,6 +116,10 @@ class RunOut(Schema):
     cost_usd: float | None
     tier_path: str = Field(description="One character a finished step: its tier, 0 = cheapest.")
     stall_path: str = Field(description="One character a finished step: 1 progress, 0 none, -.")
+
+
+class RunDetailOut(RunOut):
+    warm_prefill: WarmPrefillOut | None = Field(description="null if the run warmed nothing.")
 
 
 class RunPage(Schema):

@@ -25,6 +25,7 @@ from webapp.api.schemas import (
     ErrorBody,
     ForkInput,
     LadderOut,
+    RunDetailOut,
     RunInput,
     RunOut,
     RunPage,
@@ -34,6 +35,7 @@ from webapp.api.schemas import (
 )
 from webapp.runs import queries, reads, services, tools
 from webapp.runs.models import Collection, Run, SampleTask
+from webapp.runs.warm import warm_account
 from webapp.teams.models import Token, User
 from webapp.tiers.models import Ladder
 
@@ -189,10 +191,11 @@ def list_runs(
     }
 
 
-@api.get("/runs/{uuid:uuid}", response={200: RunOut, **ERRORS}, tags=["runs"])
+@api.get("/runs/{uuid:uuid}", response={200: RunDetailOut, **ERRORS}, tags=["runs"])
 def get_run(request: HttpRequest, uuid: UUID) -> dict[str, Any]:
     """Return one run with its totals."""
-    return reads.run_dict(_run(request, uuid))
+    run = _run(request, uuid)
+    return {**reads.run_dict(run), "warm_prefill": warm_account(run)}
 
 
 @api.get("/runs/{uuid:uuid}/events", tags=["runs"])
