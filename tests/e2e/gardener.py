@@ -158,7 +158,7 @@ def _run(room: Workspace, story: Story) -> str:
         next_seq=len(log),
         owner="planted",
         lease_until=now + timedelta(seconds=1_800),
-        enqueued_at=now + timedelta(days=1),
+        enqueued_at=now,
         **folded.columns(),
     )
     _store(run, now.timestamp(), log)

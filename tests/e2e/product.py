@@ -90,7 +90,9 @@ class Product(Child):
             "DATA_DIR": str(self.folder / "data"),
             "PORT": str(self.port),
             "TANDEM_TIME_SCALE": FAST,
-            "TANDEM_LEASE_S": "600",  # planted runs stay "running" in nobody's hands for that long
+            # planted runs stay "running" or "queued" in nobody's hands for that long
+            "TANDEM_LEASE_S": "600",
+            "TANDEM_REQUEUE_AFTER_S": "3600",
             "DJANGO_SETTINGS_MODULE": "webapp.settings",
         }
 

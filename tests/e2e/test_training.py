@@ -76,7 +76,8 @@ def _use(page: Page) -> None:
     page.locator('[data-parameters="probe"] summary').first.click()
     choice = page.locator("[name=probe-weights]")
     value = choice.locator("option", has_text="Browser made").get_attribute("value")
-    assert value and re.fullmatch(r"browser-made-[0-9a-f]{12}", value)
+    assert value
+    assert re.fullmatch(r"browser-made-[0-9a-f]{12}", value)
     choice.select_option(value)
     shown: RunPage = form.submit().wait_until_ended()
     expect(shown.page.locator("section[aria-label=Failure]")).to_have_count(0)

@@ -6,7 +6,7 @@ starts anew, because nothing of it was kept.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import F, Q
@@ -87,18 +87,23 @@ def end(training: Training, status: TrainingStatus, **columns: object) -> bool:
     )
 
 
-def waiting(*, requeue_after_s: float) -> list[tuple[int, datetime | None]]:
-    """Return the trainings nobody works on, oldest first."""
-    stale = Now() - timedelta(seconds=requeue_after_s)
-    forgotten = Q(enqueued_at=None) | Q(enqueued_at__lt=stale)
-    return list(
-        Training.objects.alive()
-        .filter(_expired() | Q(status=TrainingStatus.QUEUED) & forgotten)
-        .order_by("pk")
-        .values_list("pk", "enqueued_at")[:SWEEP]
+def _unattended(requeue_after_s: float) -> Q:
+    """Nobody works on it, and no message is under way that is worth waiting for."""
+    worth = timedelta(seconds=requeue_after_s)
+    overdue = (
+        Q(enqueued_at=None) | Q(enqueued_at__lt=Now() - worth) | Q(enqueued_at__gt=Now() + worth)
     )
+    since_expired = overdue | Q(enqueued_at__lt=F("lease_until"))
+    return Q(status=TrainingStatus.QUEUED) & overdue | _expired() & since_expired
 
 
-def mark_enqueued(training_id: int, seen: datetime | None) -> bool:
-    """Compare-and-set: True for exactly one of several reapers."""
-    return bool(Training.objects.filter(pk=training_id, enqueued_at=seen).update(enqueued_at=Now()))
+def waiting(*, requeue_after_s: float) -> list[int]:
+    """Return the trainings nobody works on, oldest first."""
+    free = Training.objects.alive().filter(_unattended(requeue_after_s))
+    return list(free.order_by("pk").values_list("pk", flat=True)[:SWEEP])
+
+
+def mark_enqueued(training_id: int, *, requeue_after_s: float) -> bool:
+    """Note that a message is being sent now: True for exactly one of several reapers."""
+    unattended = Training.objects.filter(_unattended(requeue_after_s), pk=training_id)
+    return bool(unattended.update(enqueued_at=Now()))

@@ -29,8 +29,8 @@ def reap() -> int:
 
 def _wake(*, requeue_after_s: float) -> int:
     woken = 0
-    for training_id, seen in leases.waiting(requeue_after_s=requeue_after_s):
-        if leases.mark_enqueued(training_id, seen):
+    for training_id in leases.waiting(requeue_after_s=requeue_after_s):
+        if leases.mark_enqueued(training_id, requeue_after_s=requeue_after_s):
             enqueue(training_id)
             woken += 1
     return woken

@@ -222,8 +222,12 @@ def test_a_training_of_a_dead_worker_is_taken_over_and_its_late_result_is_refuse
     dead = leases.claim(training.pk, "dead")
     assert dead is not None
     assert leases.claim(training.pk, "other") is None, "its lease still holds"
-    Training.objects.filter(pk=training.pk).update(lease_until=Now() - timedelta(seconds=1))
-    assert [pk for pk, _ in leases.waiting(requeue_after_s=30)] == [training.pk]
+    Training.objects.filter(pk=training.pk).update(
+        lease_until=Now() - timedelta(seconds=1), enqueued_at=Now() - timedelta(seconds=9)
+    )
+    assert leases.waiting(requeue_after_s=30) == [training.pk]
+    assert leases.mark_enqueued(training.pk, requeue_after_s=30)
+    assert not leases.mark_enqueued(training.pk, requeue_after_s=30), "one reaper is enough"
     assert trainer.execute(training.pk)
     assert again(training).status == "finished"
     assert not leases.beat(dead, fraction=0.5, message="late")
