@@ -189,7 +189,8 @@ def fork(
         ladder=ladder,
         rungs=rungs,
         collection=run.collection,
-        tools=run.tools,  # the schemas are the head of the prompts that the fork shares
+        # the schemas are the head of the prompts that the fork shares
+        tools=None if run.tools is None else checks.checked_tools(run.tools, run.collection),
         task_id=run.task_id,
         gold=run.gold,
         seed=run.seed,

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from collab_core.tools.settings import ToolSettings, read_settings
 from tests.services import wait_for
 from tests.webapp.personas import Room, Script, answer_reply, make_collection, make_room, step_reply
 from tests.webapp.runs import oracle
+from tests.webapp.runs.test_fold import finished
 from webapp.runs import leases, services, tools
 from webapp.runs.models import Run
+from webapp.runs.services import _insert
 from webapp.runs.worker import Worker
 
 FAKES = Path(__file__).resolve().parents[2] / "fakes"
@@ -89,6 +92,20 @@ def test_a_worker_reports_its_sandbox() -> None:
 def test_a_rerun_has_the_same_tools(room: Room) -> None:
     run = room.submit(tools=["compose"])
     assert services.rerun(run, room.users["bob"]).tools == ["compose"]
+
+
+def test_a_fork_has_its_parents_tools_or_says_which_is_gone(room: Room, settings: Any) -> None:
+    run = room.submit(tools=["compose", "read_page"])
+    _insert(run.pk, 1, 1.0, [finished(1), finished(2)])
+    Run.objects.filter(pk=run.pk).update(next_seq=3)
+    forked = partial(
+        services.fork, run, room.users["bob"], after_step=1, strategy="small", parameters={},
+        ladder=room.ladder,
+    )  # fmt: skip
+    assert forked().tools == ["compose", "read_page"]
+    settings.TOOLS = read_settings({"TANDEM_READ_PAGE": "0"})
+    with pytest.raises(InvalidInput, match="read_page is not available"):
+        forked()
 
 
 # --- the form, REST and the page ----------------------------------------------------------------
