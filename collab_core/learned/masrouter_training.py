@@ -10,11 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import autograd.numpy as anp
 import numpy as np
-from pydantic import Field
 
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput
@@ -38,6 +37,8 @@ from collab_core.learned.masrouter import (
     size_logits,
     tier_logits,
 )
+from collab_core.learned.masrouter_episodes import TeamEpisode, TeamWorld, utility
+from collab_core.learned.masrouter_options import MasRouterOptions
 from collab_core.learned.oi_mas_episodes import Embeddings
 from collab_core.learned.reinforce import (
     History,
@@ -49,83 +50,9 @@ from collab_core.learned.reinforce import (
     log_softmax,
     weigh,
 )
-from collab_core.learned.trainer import TrainerOptions
 
 BLOCKED = -1e9
 MAX_IMPORTANCE = 5.0
-
-
-class MasRouterOptions(TrainerOptions):
-    """The public code's values where it has any."""
-
-    cost_rate: float = Field(
-        default=200.0,
-        ge=0.0,
-        le=1e9,
-        title="Cost rate",
-        description="Reward per US dollar. The public code: 200 GSM8K and HumanEval, 100 MATH, 400 "
-        "MBPP, 500 MMLU, at its prices; rescale it to yours.",
-    )
-    steps: int = Field(
-        default=200, ge=1, le=100_000, title="Steps", description="Steps of Adam. Ours."
-    )
-    batch: int = Field(
-        default=16, ge=1, le=1_024, title="Batch", description="Runs a step. The public code's."
-    )
-    learning_rate: float = Field(
-        default=0.01, gt=0.0, le=1.0, title="Learning rate", description="The public code's."
-    )
-    baseline: bool = Field(
-        default=True,
-        title="Baseline",
-        description="Take a moving average off the utilities. Ours; off is the public code's form.",
-    )
-    entropy: float = Field(
-        default=0.01,
-        ge=0.0,
-        le=10.0,
-        title="Entropy bonus",
-        description="Keeps the cascade from settling too early. Ours; 0 is the public code's loss.",
-    )
-    importance: Literal["clipped", "none"] = Field(
-        default="clipped",
-        title="Logged runs",
-        description="clipped: weigh a logged run by how much likelier the present weights make it, "
-        "at most 5. none: as if the present weights had drawn it.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeamEpisode:
-    """``reward``: 1 for a correct answer, else 0."""
-
-    question: str
-    team: Team
-    blocked: tuple[int, ...] = ()
-    cost_usd: float
-    reward: float
-    drawn_with: float | None = None
-    """Log-probability of the team under the weights that drew it; None = not known."""
-
-
-class Choosing(Protocol):
-    """What a world asks while it plays."""
-
-    def team(self, question: str, *, blocked: Sequence[int] = ()) -> Team:
-        """Return the whole decision for a question."""
-        ...
-
-
-class TeamWorld(Protocol):
-    """Where a cascade is trained live: a simulation, or a ladder with real runs."""
-
-    questions: Sequence[str]
-
-    def play(
-        self, indices: Sequence[int], choosing: Choosing, *, seed: int
-    ) -> Sequence[TeamEpisode]:
-        """Play the questions with these numbers and return one episode each, in order."""
-        ...
 
 
 class Chooser:
@@ -252,11 +179,6 @@ class TrainedCascade:
     def chooser(self, *, seed: int | None = None) -> Chooser:
         """Return the router at work; without a seed it takes the most probable."""
         return Chooser(Cascade(self.params, self.modes, self.experts), self.embeddings, seed)
-
-
-def utility(episode: TeamEpisode, cost_rate: float) -> float:
-    """Return solved - cost_rate * cost."""
-    return episode.reward - cost_rate * episode.cost_usd
 
 
 def train_in_world(

@@ -46,10 +46,12 @@ class Episode:
     question: str
     turns: tuple[PlayedTurn, ...]
     reward: float
+    extra_usd: float = 0.0
+    """Spent outside any turn: on the Generator that must answer at last."""
 
     @property
     def cost_usd(self) -> float:
-        return sum(cost for turn in self.turns for cost in turn.costs_usd)
+        return self.extra_usd + sum(cost for turn in self.turns for cost in turn.costs_usd)
 
 
 class Conducting(Protocol):
@@ -149,9 +151,9 @@ def penalty(
 ) -> float:
     """Return the cost term of Eq. 5: the sum of lambda * Conf_adj * C over an episode.
 
-    ``confidence`` off is Table 3's "w/o Conf": every weight is 1.
+    ``confidence`` off is Table 3's "w/o Conf": every weight is 1. So it is for ``extra_usd``.
     """
-    total = 0.0
+    total = episode.extra_usd
     for turn in episode.turns:
         for tier, cost, logprob in zip(
             turn.plan.tiers, turn.costs_usd, turn.mean_logprobs, strict=True

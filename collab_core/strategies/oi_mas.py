@@ -6,9 +6,10 @@ What the text leaves open is named in ``docs/strategies/oi-mas.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from pydantic import Field
 
@@ -31,6 +32,7 @@ from collab_core.learned.oi_mas import (
     read_scores,
     untrained,
 )
+from collab_core.learned.oi_mas_log import CONTEXT_CHARS
 from collab_core.learned.store import encoder_for, load
 from collab_core.runtime.session import Session
 from collab_core.strategies.base import Parameters, Resources, Strategy
@@ -38,8 +40,6 @@ from collab_core.strategies.roles import Activation, Output, activate, summary
 from collab_core.strategies.solvers import Sampling, close_for_others
 
 UNTRAINED = "untrained"
-CONTEXT_CHARS = 4_000
-"""Of the work so far that the conductor reads; the latest part."""
 LINE_CHARS = 600
 """Of one output in it."""
 PROGRAMMER = ROLE_INDEX["programmer"]
@@ -191,7 +191,13 @@ class OIMas:
         chance = session.random if self.settings.explore else None
         plan = choose(work.found, self.settings.rules, turn=turn, chance=chance)
         acting = self._activations(work.found, plan, turn, session.ladder.snapshot())
-        await self._play(book, work, acting, self._decision(book, work, plan, acting), turn, scored)
+        record = {
+            "turn": turn,
+            "roles": [ROLES[role].name for role in plan.roles],
+            "tiers": [session.ladder.tiers[tier].name for tier in plan.tiers],
+        }
+        decision = self._decision(book, work, plan, acting)
+        await self._play(book, work, acting, decision, record, scored)
         return not plan.stops
 
     def _texts(self, session: Session, work: _Work) -> tuple[str, str, str]:
@@ -237,7 +243,7 @@ class OIMas:
         work: _Work,
         acting: Sequence[Activation],
         decision: Decision,
-        turn: int,
+        record: Mapping[str, Any],
         scored: ev.ScorerReturned | None,
     ) -> None:
         step = book.open(decision, number=scored.step if scored else None, scored=scored)
@@ -262,11 +268,7 @@ class OIMas:
             book,
             step,
             name="turn",
-            arguments={
-                "turn": turn,
-                "roles": [one.role for one in acting] or ["early_stop"],
-                "tiers": [names[one.tier] for one in acting],
-            },
+            arguments=record,
             observation=lines or "The run ends here.",
             duration_s=max(ended, default=started_s) - started_s,
         )
@@ -286,7 +288,8 @@ class OIMas:
         ]
         why = "No role has answered in any turn, so the Generator must."
         decision = Decision(tier=tier, reason="last_answer", why=why)
-        await self._play(book, work, acting, decision, 0, None)
+        record = {"turn": 0, "roles": ["generator"], "tiers": [tiers[tier].name]}
+        await self._play(book, work, acting, decision, record, None)
 
 
 def _activation(

@@ -24,17 +24,15 @@ from collab_core.learned.masrouter import (
     fresh_parameters,
     size_log_probability,
 )
+from collab_core.learned.masrouter_episodes import Choosing, TeamEpisode, utility
+from collab_core.learned.masrouter_options import MasRouterOptions
 from collab_core.learned.masrouter_training import (
     Chooser,
-    Choosing,
-    MasRouterOptions,
-    TeamEpisode,
     pack,
     reinforce_loss,
     team_terms,
     train_in_world,
     train_on_episodes,
-    utility,
 )
 from collab_core.learned.oi_mas_episodes import Embeddings
 

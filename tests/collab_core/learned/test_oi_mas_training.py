@@ -29,8 +29,8 @@ from collab_core.learned.oi_mas_episodes import (
     pack,
     penalty,
 )
+from collab_core.learned.oi_mas_options import OIMasOptions
 from collab_core.learned.oi_mas_training import (
-    OIMasOptions,
     episode_log_probabilities,
     reinforce_loss,
     train_in_world,
