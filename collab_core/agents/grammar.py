@@ -11,6 +11,8 @@ from collab_core.domain import ToolCall
 from collab_core.progress import without_block
 
 MAX_ANSWER_CHARS = 20_000
+_MAX_DEPTH = 4
+"""Of arguments that are read as words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +45,22 @@ def one_line(call: ToolCall, *, limit: int = 160) -> str:
     """Return the call for lists: its name and argument values, at most ``limit`` characters."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
-        inner = ", ".join(
-            value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            for value in arguments.values()
-        )
+        inner = ", ".join(map(_flat, arguments.values()))
     except msgspec.DecodeError:
         inner = call.arguments
     line = " ".join(f"{call.name}: {inner}".split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _flat(value: Any, depth: int = 0) -> str:
+    """Return a value's words: a list of tasks reads as the tasks, not as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | dict) and value and depth < _MAX_DEPTH:
+        parts = value.values() if isinstance(value, dict) else value
+        between = ", " if isinstance(value, dict) else " | "
+        return between.join(_flat(part, depth + 1) for part in parts)
+    return msgspec.json.encode(value).decode()
 
 
 def assistant_message(text: str, call: ToolCall | None) -> dict[str, Any]:

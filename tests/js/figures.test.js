@@ -6,13 +6,17 @@ import { firstDifference, folded, timeRows } from "/static/ui/js/aligned.js";
 import { csvCell, seconds, usd, verdict } from "/static/ui/js/format.js";
 import { backoff } from "/static/ui/js/live.js";
 import { createModel } from "/static/ui/js/model.js";
+import { place } from "/static/ui/js/instances.js";
 import { indexAt } from "/static/ui/js/trajectory.js";
 import { equal, ok, test } from "./harness.js";
 import { snapshotAt } from "./model.test.js";
 
 const THEME = new Proxy({}, { get: () => "#123456" });
 
-const step = (number, tier, total, extra = {}) => ({ step: number, tier, tier_name: `t${tier}`, cumulative_s: total, action: `a${number}`, check: "parsed", indicator: 1, error: false, level: 0, budget: null, budget_left: null, latency: { total_s: 1 }, usage: { output_tokens: 1, input_tokens: 1 }, tokens_per_s: 10, ...extra });
+const step = (number, tier, total, extra = {}) => ({ step: number, tier, tier_name: `t${tier}`, cumulative_s: total, action: `a${number}`, check: "parsed", indicator: 1, error: false, level: 0, budget: null, budget_left: null, latency: { total_s: 1 }, usage: { output_tokens: 1, input_tokens: 1 }, tokens_per_s: 10, tool: "", ...extra });
+
+/** The steps' marks, as the figures get them. */
+const marks = (steps) => place({ steps, running: new Map(), bodies: new Map() }).marks;
 
 test("nothing can be sent to a plot service and nothing needs a tool bar", () => {
   equal([CONFIG.showSendToCloud, CONFIG.plotlyServerURL, CONFIG.displayModeBar], [false, "", false]);
@@ -21,9 +25,9 @@ test("nothing can be sent to a plot service and nothing needs a tool bar", () =>
 
 test("stairs are one line a tier with gaps; the riser belongs to the step that caused it", () => {
   const steps = [step(1, 0, 1), step(2, 1, 4), step(3, 1, 7), step(4, 0, 8)];
-  equal(stairLine(steps, 0), { x: [0.5, 0.5, 1.5, null, 3.5, 3.5, 4.5], y: [0, 1, 1, null, 7, 8, 8] });
-  equal(stairLine(steps, 1), { x: [null, 1.5, 1.5, 2.5, 2.5, 3.5], y: [null, 1, 4, 4, 7, 7] });
-  equal(stairPath(steps, 1), "M1.5,1V4H2.5V7H3.5");
+  equal(stairLine(marks(steps), 0), { x: [0.5, 0.5, 1.5, null, 3.5, 3.5, 4.5], y: [0, 1, 1, null, 7, 8, 8] });
+  equal(stairLine(marks(steps), 1), { x: [null, 1.5, 1.5, 2.5, 2.5, 3.5], y: [null, 1, 4, 4, 7, 7] });
+  equal(stairPath(marks(steps), 1), "M1.5,1V4H2.5V7H3.5");
 });
 
 test("the figure has a point for each step and no markup from the run", (data) => {
@@ -74,8 +78,8 @@ test("alignment: folds, differences and rows of time", () => {
   const stalls = Array.from({ length: 8 }, (_, i) => step(i + 1, 0, i + 1, { indicator: 0 }));
   equal(folded(stalls).map((part) => part.folded || part.step), [1, 2, 5, 8]);
   equal(folded(stalls.slice(0, 4)).length, 4);
-  const base = [step(1, 0, 1), step(2, 0, 2)];
-  equal(firstDifference([base, [step(1, 0, 1), step(2, 0, 2, { action: "other" })]], 1, 0), 2);
+  const base = [[step(1, 0, 1)], [step(2, 0, 2)]];
+  equal(firstDifference([base, [[step(1, 0, 1)], [step(2, 0, 2, { action: "other" })]]], 1, 0), 2);
   equal(firstDifference([base, base], 1, 0), null);
   equal(timeRows([stalls]).flatMap((row) => row.cells[0]).length, 8);
 });

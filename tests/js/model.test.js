@@ -1,3 +1,4 @@
+import { instanceName, place } from "/static/ui/js/instances.js";
 import { addBodies, apply, applyDelta, body, createModel, finished, liveText, rows, spans, thought, tierLetters, tierLook, totals, trimBodies } from "/static/ui/js/model.js";
 import { equal, ok, test } from "./harness.js";
 
@@ -10,7 +11,7 @@ export function snapshotAt(data, head) {
 }
 
 function picture(model) {
-  return { steps: finished(model), switches: [...model.switches.keys()], status: model.run.status, current: model.current?.started ?? null, head: model.head, rows: rows(model).map((row) => row.key) };
+  return { steps: finished(model), switches: [...model.switches.keys()], status: model.run.status, running: [...model.running.values()].map((one) => one.started), head: model.head, rows: rows(model).map((row) => row.key) };
 }
 
 test("a snapshot at any place plus the events after it gives the same model", (data) => {
@@ -73,11 +74,11 @@ test("streaming text joins by code points, overlaps are dropped, gaps are shown"
   const delta = (offset, text, attempt = 0) => ({ type: "model.delta", step: 1, purpose: "think", attempt, offset, text, kind: "text" });
   applyDelta(model, delta(0, "a😀b"));
   applyDelta(model, delta(2, "bc"));
-  equal(liveText(model), "a😀bc");
+  equal(liveText(model.running.get("")), "a😀bc");
   applyDelta(model, delta(4, "d"));
-  equal(liveText(model), "a😀bcd");
+  equal(liveText(model.running.get("")), "a😀bcd");
   applyDelta(model, delta(9, "later"));
-  equal(liveText(model), "… later");
+  equal(liveText(model.running.get("")), "… later");
 });
 
 test("a new attempt replaces the text of the one before; late text of an old one is dropped", (data) => {
@@ -86,7 +87,7 @@ test("a new attempt replaces the text of the one before; late text of an old one
   applyDelta(model, delta(0, "broken"));
   applyDelta(model, delta(1, "whole"));
   equal(applyDelta(model, delta(0, "broken again")), false);
-  equal(liveText(model), "whole");
+  equal(liveText(model.running.get("")), "whole");
   equal(applyDelta(model, { ...delta(1, "x"), step: 9 }), false);
 });
 

@@ -106,7 +106,8 @@ def _chip(run: Run, runs: list[Run], baseline: str) -> dict[str, Any]:
 
 def _title(run: Run) -> str:
     strategy = STRATEGIES.get(run.strategy)
-    return strategy.title if strategy else run.strategy
+    title = strategy.title if strategy else run.strategy
+    return f"{title}, planner" if run.parameters.get("agent") == "planner-executor" else title
 
 
 def address(runs: list[Run], baseline: str = "") -> str:

@@ -46,6 +46,10 @@ CSV_COLUMNS = (
     "thought",
     "simulated",
     "stand_in",
+    "scope",
+    "role",
+    "route_s",
+    "discarded",
 )
 _FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _BLANK_STARTS = frozenset("\t\r\n")

@@ -6,13 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from collab_core.events import TERMINAL_TYPES, frame
 from collab_core.strategies.registry import STRATEGIES
 from webapp.runs.models import Run, RunEvent, Status
 
-STEP_BODIES = ("model.replied", "tool.returned", "progress.judged")
+STEP_BODIES = (
+    "model.replied",
+    "scorer.returned",
+    "draft.discarded",
+    "tool.returned",
+    "progress.judged",
+)
 MAX_STEPS_A_CALL = 100
 PAGE = 1_000
 
@@ -61,7 +67,8 @@ def snapshot(run: Run) -> bytes:
     """Return the whole picture of a run without its bodies.
 
     Consistent without a transaction: a log only grows, so everything up to the head that was read
-    with the row belongs together.
+    with the row belongs together. Steps under way come with all their events: where agents work
+    side by side, one may have begun long before another's last step ended.
     """
     run = Run.objects.select_related("submitted_by", "parent").get(pk=run.pk)
     last = run.next_seq - 1
@@ -69,7 +76,7 @@ def snapshot(run: Run) -> bytes:
     steps = list(events.filter(type="step.finished").values_list("seq", "at", "body"))
     switches = list(events.filter(type="tier.switched").values_list("seq", "at", "body"))
     after = steps[-1][0] if steps else -1
-    wanted = Q(seq__gt=after) | Q(type__in=TERMINAL_TYPES, seq=last)
+    wanted = Q(seq__gt=after) | Q(type__in=TERMINAL_TYPES, seq=last) | Q(step__in=_open(events))
     tail = list(events.filter(wanted).values_list("seq", "at", "body"))
     return b'{"run":%s,"steps":%s,"switches":%s,"tail":%s,"head":%d}' % (
         msgspec.json.encode(run_dict(run)),
@@ -80,8 +87,15 @@ def snapshot(run: Run) -> bytes:
     )
 
 
+def _open(events: QuerySet[RunEvent]) -> list[int]:
+    """Return the steps that have begun and not ended."""
+    begun = events.filter(type="step.started").values_list("step", flat=True)
+    ended = events.filter(type="step.finished").values_list("step", flat=True)
+    return sorted(set(begun) - set(ended))
+
+
 def step_bodies(run: Run, first: int, last: int) -> bytes:
-    """Return model replies, tool results and verdicts of steps ``first``..``last`` (<= 100)."""
+    """Return what became of steps ``first``..``last`` (<= 100): their events but for the records."""
     last = min(last, first + MAX_STEPS_A_CALL - 1)
     rows = RunEvent.objects.filter(
         run=run, step__gte=first, step__lte=last, type__in=STEP_BODIES

@@ -1,5 +1,6 @@
 // Trajectories side by side, aligned by step or by time.
 import { fill, h, icon } from "./dom.js";
+import { instanceName, place } from "./instances.js";
 import { finished, isStall, tierLook } from "./model.js";
 import { LETTERS } from "./figures-compare.js";
 import { plural, seconds, verdict } from "./format.js";
@@ -13,8 +14,9 @@ const FOLD = 4;
  */
 export function drawAligned(host, view) {
   const runs = view.models.map((model) => (model ? finished(model) : []));
-  const first = view.models.map((_, index) => firstDifference(runs, index, view.baseline));
-  const rows = (view.align === "time" ? timeRows(runs) : stepRows(runs)).filter((row) => !view.onlyDifferences || differs(row, view.baseline));
+  const paths = view.models.map((model) => (model ? byPlace(model) : []));
+  const first = view.models.map((_, index) => firstDifference(paths, index, view.baseline));
+  const rows = (view.align === "time" ? timeRows(runs) : stepRows(paths)).filter((row) => !view.onlyDifferences || differs(row, view.baseline));
   const limit = view.shown || ROWS;
   fill(host, h("table", {},
     h("caption", { class: "sr" }, "Steps of the compared runs next to each other"),
@@ -26,14 +28,21 @@ export function drawAligned(host, view) {
   rows.length ? null : h("p", { class: "empty" }, view.onlyDifferences ? "No difference so far." : "No step yet."));
 }
 
-function stepRows(runs) {
-  const most = Math.max(0, ...runs.map((steps) => steps.length));
-  return Array.from({ length: most }, (_, i) => ({ name: String(i + 1), number: i + 1, cells: runs.map((steps) => (steps[i] ? [steps[i]] : [])) }));
+/** A run's finished steps by their place on the path: where agents work side by side, several. */
+export function byPlace(model) {
+  const places = [];
+  for (const { x, step } of place(model).marks) if (step) (places[x - 1] ??= []).push(step);
+  return Array.from(places, (steps) => steps || []);
+}
+
+function stepRows(paths) {
+  const most = Math.max(0, ...paths.map((places) => places.length));
+  return Array.from({ length: most }, (_, i) => ({ name: String(i + 1), number: i + 1, cells: paths.map((places) => places[i] || []) }));
 }
 
 /** Equal stretches of time, about a dozen, of a round length. */
 export function timeRows(runs) {
-  const end = Math.max(0, ...runs.map((steps) => steps.at(-1)?.cumulative_s || 0));
+  const end = runs.flat().reduce((latest, step) => Math.max(latest, step.cumulative_s), 0);
   if (!end) return [];
   const raw = end / 12;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -47,13 +56,16 @@ function round(value) {
   return Number(value.toPrecision(4));
 }
 
-/** The first step whose action is not the baseline's at the same place; null if there is none. */
-export function firstDifference(runs, index, baseline) {
+/** The first step whose action is none of the baseline's at the same place; null if there is none. */
+export function firstDifference(paths, index, baseline) {
   if (index === baseline) return null;
-  const mine = runs[index];
-  const theirs = runs[baseline];
-  for (let i = 0; i < Math.min(mine.length, theirs.length); i += 1) if (mine[i].action !== theirs[i].action) return mine[i].step;
-  return mine.length > theirs.length && theirs.length ? mine[theirs.length].step : null;
+  const mine = paths[index];
+  const theirs = paths[baseline];
+  for (let i = 0; i < Math.min(mine.length, theirs.length); i += 1) {
+    const other = mine[i].find((step) => !theirs[i].some((one) => one.action === step.action));
+    if (other) return other.step;
+  }
+  return mine.length > theirs.length && theirs.length ? mine[theirs.length][0]?.step ?? null : null;
 }
 
 function differs(row, baseline) {
@@ -63,7 +75,7 @@ function differs(row, baseline) {
 
 function cell(view, index, steps, first, row) {
   const model = view.models[index];
-  if (!steps.length) return model?.terminal && row.number === finished(model).length + 1 ? h("span", { class: "muted small-text" }, `Ended at step ${finished(model).length}`) : null;
+  if (!steps.length) return model?.terminal && row.number === place(model).depth + 1 ? h("span", { class: "muted small-text" }, `Ended at step ${finished(model).at(-1)?.step ?? 0}`) : null;
   const parts = folded(steps).map((part) => (part.folded ? h("p", { class: "fold" }, `${part.folded} more steps, all without progress`) : entry(model, view.runs[index], part, part.step === first)));
   if (row.time) parts.push(h("p", { class: "cell-foot" }, `${plural(steps.length, "step")}, ${seconds(steps.reduce((sum, step) => sum + step.latency.total_s, 0))}`));
   return parts;
@@ -89,10 +101,11 @@ export function folded(steps) {
 function entry(model, run, step, diverges) {
   const look = tierLook(step.tier, model.names.length).key;
   const stall = isStall(step);
+  const who = step.scope ? h("span", { class: "muted" }, `${instanceName(step.scope, step.role)}: `) : null;
   const [name, tone] = step.check !== "parsed" ? ["circle-dashed", "plain"] : stall ? ["circle-slash", "bad"] : ["circle-check", "good"];
   return h("div", { class: `entry${stall ? " entry-stall" : ""}${diverges ? " entry-diverges" : ""}` },
     h("a", { class: "n", href: `${run.url}#step-${step.step}`, "aria-label": `Step ${step.step} of ${run.ref}` }, step.step),
     h("span", { class: `glyph glyph-${look}`, title: step.tier_name }),
-    h("span", { class: "act-text" }, step.action || "final answer", h("span", { class: "sr" }, `, ${step.tier_name}, ${verdict(step.check, step.indicator)}`), diverges ? h("span", { class: "tag" }, "diverges") : null),
+    h("span", { class: "act-text" }, who, step.action || "final answer", h("span", { class: "sr" }, `, ${step.tier_name}, ${verdict(step.check, step.indicator)}`), diverges ? h("span", { class: "tag" }, "diverges") : null),
     icon(name, `icon icon-${tone}`));
 }

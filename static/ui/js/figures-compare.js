@@ -1,6 +1,7 @@
 // The overlay of staircases. Pure: models, theme and options in, a plotly figure out.
-import { axis, baseLayout, DENSE, plain, simulatedNote, stairLine, tierColour, yTop } from "./figures.js";
+import { axis, baseLayout, DENSE, plain, simulatedNote, stairLine, tierColour, waitLine, yTop } from "./figures.js";
 import { stairPath } from "./figures-dense.js";
+import { instanceName, place } from "./instances.js";
 import { capital, finished, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
 
@@ -14,51 +15,63 @@ export const LETTERS = "ABCDEF";
  * @param {{colour: "run" | "tier", title?: string, compact?: boolean}} options
  */
 export function overlayFigure(models, theme, options) {
-  const loaded = models.map((model, index) => ({ model, index, steps: model ? finished(model) : [] })).filter((one) => one.steps.length);
+  const loaded = models.map(onPath).filter((one) => one?.marks.length);
   const ends = endLabels(loaded);
   const data = loaded.flatMap((one) => traces(one, theme, options));
-  const lastStep = Math.max(10, ...loaded.map((one) => one.steps.at(-1).step));
-  const peak = Math.max(1, ...loaded.map((one) => one.steps.at(-1).cumulative_s));
+  const lastStep = Math.max(10, ...loaded.map((one) => one.last.x));
+  const peak = Math.max(1, ...loaded.map((one) => one.last.to));
+  const parallel = loaded.some((one) => one.parallel);
   return {
     data,
     layout: {
       ...baseLayout(theme, { ...options, height: 330 }),
-      xaxis: { ...axis(theme), range: [0.5, lastStep * (options.compact ? 1.55 : 1.26) + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
+      xaxis: { ...axis(theme), range: [0.5, lastStep * (options.compact ? 1.55 : 1.26) + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: parallel ? "Step along the path" : "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
       yaxis: { ...axis(theme), range: [0, yTop(peak)], ticksuffix: " s", showline: true, linecolor: theme.borderStrong },
-      shapes: loaded.filter((one) => one.steps.length > DENSE).flatMap((one) => denseStairs(one, theme, options)),
+      shapes: loaded.filter((one) => one.marks.length > DENSE).flatMap((one) => denseStairs(one, theme, options)),
       annotations: [...ends.flatMap((end) => badge(end, theme)), ...simulatedNote(loaded.some((one) => one.model.run.simulated), theme)],
     },
   };
 }
 
-function traces({ model, index, steps }, theme, { colour }) {
+/** A run's finished steps on their path; `last` is where it ends: the farthest, and the highest. */
+function onPath(model, index) {
+  if (!model) return null;
+  const placed = place(model);
+  const marks = placed.marks.filter((one) => one.step);
+  const last = { x: Math.max(0, ...marks.map((one) => one.x)), to: Math.max(0, ...marks.map((one) => one.to)) };
+  return { model, index, marks, last, parallel: placed.parallel };
+}
+
+function traces({ model, index, marks, parallel }, theme, { colour }) {
   const own = theme[RUN_KEYS[index]];
   const tiers = model.names.length;
   const line = (tier) => ({
-    type: "scatter", mode: "lines", ...stairLine(steps, tier), connectgaps: false, hoverinfo: "skip", name: LETTERS[index],
+    type: "scatter", mode: "lines", ...stairLine(marks, tier), connectgaps: false, hoverinfo: "skip", name: LETTERS[index],
     line: { shape: "hv", width: tier > 0 ? (tier >= tiers - 1 ? 4 : 3) : 1.8, dash: DASHES[index], color: colour === "tier" ? tierColour(theme, tier, tiers) : own },
   });
-  const lines = steps.length > DENSE ? [] : Array.from({ length: tiers }, (_, tier) => line(tier)).filter((trace) => trace.x.length);
-  return [...lines, {
-    type: "scatter", mode: steps.length > DENSE ? "lines" : "markers", name: LETTERS[index], line: { width: 0, color: own },
-    x: steps.map((step) => step.step), y: steps.map((step) => step.cumulative_s), marker: { size: 9, opacity: 0, color: own },
-    customdata: steps.map((step) => [LETTERS[index], plain(capital(step.tier_name)), plain(step.action || "no tool call"), seconds(step.latency.total_s), seconds(step.cumulative_s), verdict(step.check, step.indicator)]),
-    hovertemplate: "%{customdata[0]}, step %{x}, %{customdata[1]}<br>%{customdata[2]}<br>+%{customdata[3]}, total %{customdata[4]}<br>%{customdata[5]}<extra></extra>",
+  const waits = waitLine(marks);
+  const waiting = waits.x.length ? [{ type: "scatter", mode: "lines", ...waits, connectgaps: false, hoverinfo: "skip", name: LETTERS[index], line: { width: 1.2, dash: "dot", color: own } }] : [];
+  const lines = marks.length > DENSE ? [] : Array.from({ length: tiers }, (_, tier) => line(tier)).filter((trace) => trace.x.length);
+  return [...waiting, ...lines, {
+    type: "scatter", mode: marks.length > DENSE ? "lines" : "markers", name: LETTERS[index], line: { width: 0, color: own },
+    x: marks.map((one) => one.x), y: marks.map((one) => one.own), marker: { size: 9, opacity: 0, color: own },
+    customdata: marks.map(({ step, scope, role }) => [LETTERS[index], plain((parallel ? `${instanceName(scope, role)}, ` : "") + capital(step.tier_name)), plain(step.action || "no tool call"), seconds(step.latency.total_s), seconds(step.cumulative_s), verdict(step.check, step.indicator), step.step]),
+    hovertemplate: "%{customdata[0]}, step %{customdata[6]}, %{customdata[1]}<br>%{customdata[2]}<br>+%{customdata[3]}, total %{customdata[4]}<br>%{customdata[5]}<extra></extra>",
   }];
 }
 
 /** The stairs of a long run: one path a tier. */
-function denseStairs({ model, index, steps }, theme, { colour }) {
+function denseStairs({ model, index, marks }, theme, { colour }) {
   const tiers = model.names.length;
   return model.names.map((_, tier) => ({
-    type: "path", path: stairPath(steps, tier), xref: "x", yref: "y", fillcolor: "rgba(0,0,0,0)",
+    type: "path", path: stairPath(marks, tier), xref: "x", yref: "y", fillcolor: "rgba(0,0,0,0)",
     line: { width: tier > 0 ? 4 : 1.8, color: colour === "tier" ? tierColour(theme, tier, tiers) : theme[RUN_KEYS[index]] },
   })).filter((shape) => shape.path);
 }
 
 /** The ends of the lines, pushed apart where they would cover each other. */
 export function endLabels(loaded) {
-  const ends = loaded.map(({ model, index, steps }) => ({ index, x: steps.at(-1).step + 0.5, y: steps.at(-1).cumulative_s, words: endWords(model, steps.at(-1)), shift: 0 }));
+  const ends = loaded.map(({ model, index, last }) => ({ index, x: last.x + 0.5, y: last.to, words: endWords(model, last), shift: 0 }));
   ends.sort((a, b) => a.y - b.y);
   const peak = Math.max(1, ...ends.map((end) => end.y));
   const widest = Math.max(1, ...ends.map((end) => end.x));
@@ -72,7 +85,7 @@ export function endLabels(loaded) {
 }
 
 function endWords(model, last) {
-  const time = seconds(last.cumulative_s);
+  const time = seconds(last.to);
   if (!model.terminal) return `${time}, running`;
   if (model.run.status === "failed") return `${time}, failed`;
   if (model.run.status === "cancelled") return `${time}, stopped`;
@@ -111,9 +124,11 @@ export function doubtful(steps) {
   const seen = new Set();
   let n = 0;
   for (const step of steps) {
-    const repeated = step.action !== "" && seen.has(step.action);
+    // two agents that make the same call do not repeat each other
+    const call = `${step.scope || ""} ${step.action}`;
+    const repeated = step.action !== "" && seen.has(call);
     if (step.check === "parsed" && step.indicator === 1 && (step.error || repeated)) n += 1;
-    if (step.action) seen.add(step.action);
+    if (step.action) seen.add(call);
   }
   return n;
 }

@@ -5,18 +5,18 @@ import { isStall, tierLook } from "./model.js";
 
 const LANE = 0.3;
 
-/** @param {{model: any, theme: Record<string, string>, steps: any[], tiers: number, lanes: string[]}} shared */
+/** @param {{model: any, theme: Record<string, string>, marks: any[], tiers: number, lanes: string[]}} shared */
 export function denseShapes(shared) {
-  const { steps, theme, tiers } = shared;
+  const { marks, theme, tiers } = shared;
   const shapes = [];
   for (let tier = 0; tier < tiers; tier += 1) {
     const look = tierLook(tier, tiers);
     const colour = theme[look.key];
-    shapes.push(stroke(stairPath(steps, tier), "y", colour, look.width));
-    shapes.push(stroke(speedPath(steps, tier), "y2", colour, 1));
+    shapes.push(stroke(stairPath(marks, tier), "y", colour, look.width));
+    shapes.push(stroke(speedPath(marks, tier), "y2", colour, 1));
     shapes.push(area(lanePath(shared, tier), colour));
   }
-  shapes.push(stroke(stallPath(steps), "y", theme.bad, 5));
+  shapes.push(stroke(stallPath(marks), "y", theme.bad, 5));
   return shapes.filter((shape) => shape.path);
 }
 
@@ -29,28 +29,34 @@ function area(path, fillcolor) {
 }
 
 /** The stairs of one tier; the riser belongs to the step that caused it. */
-export function stairPath(steps, tier) {
+export function stairPath(marks, tier) {
   let path = "";
-  let before = null;
-  let height = 0;
-  for (const step of steps) {
-    if (step.tier === tier) path += `${before === tier ? "" : `M${step.step - 0.5},${round(height)}`}V${round(step.cumulative_s)}H${step.step + 0.5}`;
-    before = step.tier;
-    height = step.cumulative_s;
-  }
+  for (const [mark, goesOn] of stairs(marks, tier)) path += `${goesOn ? "" : `M${mark.x - 0.5},${round(mark.from)}`}V${round(mark.own)}H${mark.x + 0.5}`;
   return path;
 }
 
-function speedPath(steps, tier) {
-  return steps.filter((step) => step.tier === tier && step.tokens_per_s).map((step) => `M${step.step},0V${round(step.tokens_per_s)}`).join("");
+/** The finished steps of a tier, instance by instance, and whether one goes on where the last one ended. */
+export function stairs(marks, tier) {
+  const byScope = new Map();
+  for (const mark of marks) {
+    if (!byScope.has(mark.scope)) byScope.set(mark.scope, []);
+    if (mark.step) byScope.get(mark.scope).push(mark);
+  }
+  return [...byScope.values()].flatMap((own) => own
+    .map((mark, i) => [mark, i > 0 && own[i - 1].tier === tier && !own[i - 1].waits])
+    .filter(([mark]) => mark.tier === tier));
 }
 
-function stallPath(steps) {
-  return steps.filter(isStall).map((step) => `M${step.step - 0.4},${round(step.cumulative_s)}H${step.step + 0.4}`).join("");
+function speedPath(marks, tier) {
+  return marks.filter(({ step }) => step?.tier === tier && step.tokens_per_s).map(({ x, step }) => `M${x},0V${round(step.tokens_per_s)}`).join("");
 }
 
-function lanePath({ model, lanes }, tier) {
-  return allSpans(model).filter((span) => span.tier === tier).map((span) => {
+function stallPath(marks) {
+  return marks.filter(({ step }) => step && isStall(step)).map(({ x, own }) => `M${x - 0.4},${round(own)}H${x + 0.4}`).join("");
+}
+
+function lanePath({ model, lanes, placed }, tier) {
+  return allSpans(model, placed).filter((span) => span.tier === tier).map((span) => {
     const lane = lanes.indexOf(laneOf(model, span));
     return `M${span.from - 0.5},${lane - LANE}V${lane + LANE}H${span.to + 0.5}V${lane - LANE}Z`;
   }).join("");

@@ -1,7 +1,8 @@
 // Builds plotly figures from the run model and the theme's tokens. Pure: the same input, the same figure.
-import { denseShapes, laneTrace } from "./figures-dense.js";
+import { denseShapes, laneTrace, stairs as stairSteps } from "./figures-dense.js";
+import { instanceName, place } from "./instances.js";
 import { allSpans, laneNames, laneOf, plain } from "./lanes.js";
-import { capital, finished, isStall, tierLook, totals } from "./model.js";
+import { capital, finished, isStall, runningSteps, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
 
 export { plain };
@@ -30,11 +31,12 @@ export function tierColour(theme, tier, tiers) {
 export function runFigure(model, theme, options = {}) {
   const steps = finished(model);
   const sums = totals(model);
-  const shared = { model, theme, steps, sums, tiers: model.names.length, dense: steps.length > DENSE, lanes: laneNames(model) };
+  const placed = place(model);
+  const shared = { model, theme, steps, sums, placed, marks: placed.marks, tiers: model.names.length, dense: steps.length > DENSE, lanes: laneNames(model, placed) };
   return {
     data: shared.dense
-      ? [...laneTrace(shared), ...marks(shared), ...runningMark(shared), ...estimate(shared)]
-      : [...stairs(shared), ...marks(shared), ...stallMarks(shared), ...runningMark(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
+      ? [...laneTrace(shared), ...waits(shared), ...marks(shared), ...runningMark(shared), ...estimate(shared)]
+      : [...waits(shared), ...stairs(shared), ...marks(shared), ...stallMarks(shared), ...runningMark(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
     layout: runLayout(shared, options),
   };
 }
@@ -45,7 +47,7 @@ function perTier({ tiers }, make) {
 
 function stairs(shared) {
   return perTier(shared, (tier) => {
-    const line = stairLine(shared.steps, tier);
+    const line = stairLine(shared.marks, tier);
     if (!line.x.length) return [];
     const look = tierLook(tier, shared.tiers);
     return [{
@@ -56,84 +58,122 @@ function stairs(shared) {
 }
 
 /** One tier's stairs with null gaps; the riser belongs to the step that caused it. */
-export function stairLine(steps, tier) {
+export function stairLine(marks, tier) {
   const x = [];
   const y = [];
-  let before = null;
-  let height = 0;
-  for (const step of steps) {
-    if (tier === null || step.tier === tier) {
-      if (tier !== null && before !== tier && before !== null) { x.push(null); y.push(null); }
-      if (tier === null ? before === null : before !== tier) { x.push(step.step - 0.5); y.push(height); }
-      x.push(step.step - 0.5, step.step + 0.5);
-      y.push(step.cumulative_s, step.cumulative_s);
+  for (const [mark, goesOn] of stairSteps(marks, tier)) {
+    if (!goesOn) {
+      if (x.length || mark.before) { x.push(null); y.push(null); }
+      x.push(mark.x - 0.5);
+      y.push(mark.from);
     }
-    before = step.tier;
-    height = step.cumulative_s;
+    x.push(mark.x - 0.5, mark.x + 0.5);
+    y.push(mark.own, mark.own);
   }
   return { x, y };
 }
 
-function hoverData(shared, step) {
-  const action = step.action || (step.tool ? step.tool : "no tool call");
-  return [plain(capital(step.tier_name)), plain(action), seconds(step.latency.total_s), seconds(step.cumulative_s), plain(verdict(step.check, step.indicator))];
+/** While an agent waits for those it set to work: level, and up to where the slowest of them ended. */
+export function waitLine(marks) {
+  const x = [];
+  const y = [];
+  for (const mark of marks.filter((one) => one.waits)) {
+    const end = Math.max(...marks.filter((one) => one.number > mark.number && (!mark.step || one.from < mark.to)).map((one) => one.x), mark.x) + 0.5;
+    x.push(mark.x + 0.5, end, end, null);
+    y.push(mark.own, mark.own, mark.step ? mark.to : mark.own, null);
+  }
+  return { x, y };
 }
 
-const HOVER = "Step %{x}, %{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
+function waits({ marks: all, theme }) {
+  const line = waitLine(all);
+  if (!line.x.length) return [];
+  return [{
+    type: "scatter", mode: "lines", name: "Waiting for other agents", ...line, connectgaps: false, hoverinfo: "skip",
+    line: { dash: "2px,3px", width: 1.3, color: theme.text3 }, xaxis: "x", yaxis: "y",
+  }];
+}
+
+function hoverData(shared, { step, scope, role, waits: waited, to, own }) {
+  const action = step.action || (step.tool ? step.tool : "no tool call");
+  const who = shared.placed.parallel ? `${plain(instanceName(scope, role))}, ` : "";
+  const wait = waited ? `, ${seconds(to - own)} of it waiting` : "";
+  return [plain(capital(step.tier_name)), plain(action), `${seconds(step.latency.total_s)}${wait}`, seconds(step.cumulative_s), plain(verdict(step.check, step.indicator)), step.step, who];
+}
+
+const HOVER = "Step %{customdata[5]}, %{customdata[6]}%{customdata[0]}<br>%{customdata[1]}<br>+%{customdata[2]}, total %{customdata[3]}<br>%{customdata[4]}<extra></extra>";
 
 function marks(shared) {
   return perTier(shared, (tier) => {
-    const mine = shared.steps.filter((step) => step.tier === tier);
+    const mine = shared.marks.filter(({ step }) => step?.tier === tier);
     if (!mine.length) return [];
     const look = tierLook(tier, shared.tiers);
     const colour = shared.theme[look.key];
     return [{
       type: "scatter", mode: shared.dense ? "lines" : "markers", name: capital(shared.model.names[tier]), xaxis: "x", yaxis: "y",
-      x: mine.map((step) => step.step), y: mine.map((step) => step.cumulative_s), line: { width: 0, color: colour },
+      x: mine.map((one) => one.x), y: mine.map((one) => one.own), line: { width: 0, color: colour },
       marker: { symbol: look.symbol, size: look.key === "small" ? 7 : 9, color: colour },
-      customdata: mine.map((step) => hoverData(shared, step)), hovertemplate: HOVER,
+      customdata: mine.map((one) => hoverData(shared, one)), hovertemplate: HOVER,
     }];
   });
 }
 
-function stallMarks({ steps, theme }) {
-  const stalls = steps.filter(isStall);
+function stallMarks({ marks: all, theme }) {
+  const stalls = all.filter(({ step }) => step && isStall(step));
   if (!stalls.length) return [];
   return [{
-    type: "scatter", mode: "markers", name: "No progress", hoverinfo: "skip", xaxis: "x", yaxis: "y", x: stalls.map((step) => step.step), y: stalls.map((step) => step.cumulative_s),
+    type: "scatter", mode: "markers", name: "No progress", hoverinfo: "skip", xaxis: "x", yaxis: "y", x: stalls.map((one) => one.x), y: stalls.map((one) => one.own),
     marker: { symbol: "circle-open", size: 15, color: theme.bad, line: { width: 1.8, color: theme.bad } },
   }];
 }
 
-function runningMark({ model, steps, theme, tiers }) {
-  if (!model.current) return [];
-  const { step, tier } = model.current.started;
-  const y = steps.length ? steps[steps.length - 1].cumulative_s : 0;
-  const look = tierLook(tier, tiers);
-  return [{
-    type: "scatter", mode: "markers", name: "Running step", x: [step], y: [y], hoverinfo: "skip", xaxis: "x", yaxis: "y",
-    marker: { symbol: `${look.symbol}-open`, size: 10, color: theme[look.key], line: { width: 2, color: theme[look.key] } },
-  }];
+function runningMark({ marks: all, theme, tiers }) {
+  return all.filter((one) => !one.step && !one.waits).map(({ x, from, tier }) => {
+    const look = tierLook(tier, tiers);
+    return {
+      type: "scatter", mode: "markers", name: "Running step", x: [x], y: [from], hoverinfo: "skip", xaxis: "x", yaxis: "y",
+      marker: { symbol: `${look.symbol}-open`, size: 10, color: theme[look.key], line: { width: 2, color: theme[look.key] } },
+    };
+  });
 }
 
-function estimate({ steps, sums, theme }) {
+function estimate({ steps, sums, placed, theme }) {
   if (sums.topMean === null || steps.length < 2) return [];
-  const last = steps[steps.length - 1].step;
+  const last = lastPlace(placed);
   return [{
     type: "scatter", mode: "lines", name: "Top tier only, est.", x: [0.5, last + 0.5], y: [0, sums.topMean * last], hoverinfo: "skip",
     line: { dash: "dot", width: 1.5, color: theme.text3 }, xaxis: "x", yaxis: "y",
   }];
 }
 
+/** The place of the last finished step on the longest path. */
+function lastPlace({ marks: all }) {
+  return all.reduce((most, one) => (one.step ? Math.max(most, one.x) : most), 0);
+}
+
+const BAR = 0.62;
+
+/** Where the bar of each step stands: those of one place share its width. */
+function bars({ marks: all }) {
+  const places = new Map();
+  for (const one of all) places.set(one.x, [...(places.get(one.x) || []), one.number]);
+  return (one) => {
+    const here = places.get(one.x);
+    const width = BAR / here.length;
+    return { x: one.x + (here.indexOf(one.number) - (here.length - 1) / 2) * width, width };
+  };
+}
+
 function speed(shared) {
+  const bar = bars(shared);
   return perTier(shared, (tier) => {
-    const mine = shared.steps.filter((step) => step.tier === tier && step.tokens_per_s !== null);
+    const mine = shared.marks.filter(({ step }) => step?.tier === tier && step.tokens_per_s !== null);
     if (!mine.length) return [];
     const look = tierLook(tier, shared.tiers);
-    const hover = { customdata: mine.map((step) => [plain(capital(step.tier_name))]), hovertemplate: "Step %{x}, %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
+    const hover = { customdata: mine.map(({ step }) => [plain(capital(step.tier_name)), "", "", "", "", step.step]), hovertemplate: "Step %{customdata[5]}, %{customdata[0]}<br>%{y:.0f} tokens/s<extra></extra>" };
     const common = { name: `${capital(shared.model.names[tier])} tokens/s`, xaxis: "x", yaxis: "y2" };
     return [{
-      type: "bar", ...common, ...hover, x: mine.map((step) => step.step), y: mine.map((step) => step.tokens_per_s), width: 0.62,
+      type: "bar", ...common, ...hover, x: mine.map((one) => bar(one).x), y: mine.map(({ step }) => step.tokens_per_s), width: mine.map((one) => bar(one).width),
       marker: { color: shared.theme[look.key], cornerradius: 2, ...(look.key === "small" ? {} : { pattern: hatch(shared.theme, look) }) },
     }];
   });
@@ -145,7 +185,7 @@ export function hatch(theme, look) {
 }
 
 function timeline(shared) {
-  const list = allSpans(shared.model);
+  const list = allSpans(shared.model, shared.placed);
   const bars = perTier(shared, (tier) => {
     const mine = list.filter((span) => span.tier === tier);
     if (!mine.length) return [];
@@ -165,7 +205,7 @@ function laneBars({ model, theme, tiers }, tier, mine) {
 
 function unusedBudget({ model, theme, tiers }, list) {
   const last = list[list.length - 1];
-  if (!last || !model.current || last.budget === null || !(last.left > 1)) return [];
+  if (!last || !model.running.size || last.budget === null || !(last.left > 1)) return [];
   const colour = tierColour(theme, last.tier, tiers);
   return [{
     type: "bar", orientation: "h", name: "Budget left", hoverinfo: "skip", xaxis: "x", yaxis: "y3", width: 0.72,
@@ -175,8 +215,8 @@ function unusedBudget({ model, theme, tiers }, list) {
 }
 
 /** One path for all escalated spans: a single DOM node however many there are. */
-export function bands(model, theme) {
-  const path = allSpans(model).filter((span) => span.tier > 0 && span.level > 0)
+export function bands(model, theme, placed = place(model)) {
+  const path = allSpans(model, placed).filter((span) => span.tier > 0 && span.level > 0)
     .map((span) => `M${span.from - 0.5},0V1H${span.to + 0.5}V0Z`).join("");
   return path ? [{ type: "path", path, xref: "x", yref: "paper", layer: "below", line: { width: 0 }, fillcolor: theme.band }] : [];
 }
@@ -186,16 +226,17 @@ function grown(value, chunk, least) {
 }
 
 function runLayout(shared, { compact = false, title = "" }) {
-  const { theme, steps, sums, model, lanes } = shared;
-  const last = Math.max(steps.length ? steps[steps.length - 1].step : 0, (model.current?.started.step || 0) + Math.max(0, (model.current?.started.budget_left || 1) - 1));
+  const { theme, steps, sums, model, lanes, placed } = shared;
+  const ahead = placed.parallel ? 0 : Math.max(0, (runningSteps(model)[0]?.started.budget_left || 1) - 1);
+  const last = placed.depth + ahead;
   const peak = Math.max(sums.latency, sums.estimate || 0);
   const fastest = steps.reduce((best, step) => Math.max(best, step.tokens_per_s || 0), 0);
   return {
     ...baseLayout(theme, { compact, title, height: compact ? 500 : 556 }),
     barmode: "overlay",
-    shapes: [...bands(model, theme), ...(shared.dense ? denseShapes(shared) : [])],
-    annotations: [...panelTitles(theme, lanes.length), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
-    xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", ...stepTicks(grown(last + 3, 5, 16)), showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
+    shapes: [...bands(model, theme, placed), ...(shared.dense ? denseShapes(shared) : [])],
+    annotations: [...panelTitles(theme, placed.parallel), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
+    xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: placed.parallel ? "Step along the path" : "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", ...stepTicks(grown(last + 3, 5, 16)), showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
     yaxis: { ...axis(theme), domain: DOMAINS.y, range: [0, yTop(peak)], ...left(theme) },
     yaxis2: { ...axis(theme), domain: DOMAINS.y2, range: [0, grown(fastest, 20, 20) * 1.1], nticks: 4, ...left(theme) },
     yaxis3: { ...axis(theme), domain: DOMAINS.y3, type: "category", categoryorder: "array", categoryarray: lanes, range: [-0.5, Math.max(lanes.length, 2) - 0.5], ...left(theme) },
@@ -231,25 +272,25 @@ export function baseLayout(theme, { compact = false, title = "", height }) {
   };
 }
 
-function panelTitles(theme) {
+function panelTitles(theme, parallel) {
   // no <b>: plotly would set a style attribute for it, which the CSP refuses
-  const titles = [["Cumulative latency, s", DOMAINS.y[1]], ["Tokens per second", DOMAINS.y2[1]], ["Tier, level and budget", DOMAINS.y3[1]]];
+  const titles = [["Cumulative latency, s", DOMAINS.y[1]], ["Tokens per second", DOMAINS.y2[1]], [parallel ? "Agent and tier" : "Tier, level and budget", DOMAINS.y3[1]]];
   return titles.map(([text, y]) => ({
     text, xref: "paper", yref: "paper", x: 0, y: y + 0.008, xanchor: "left", yanchor: "bottom", xshift: -36, showarrow: false, font: { size: 12, weight: 600, color: theme.text2 },
   }));
 }
 
 function notes(shared) {
-  const { model, sums, steps, theme } = shared;
+  const { model, sums, steps, theme, placed } = shared;
   const list = [];
-  const last = allSpans(model).at(-1);
-  if (last && last.budget !== null && last.tier > 0) {
+  const last = allSpans(model, placed).at(-1);
+  if (last && !placed.parallel && last.budget !== null && last.tier > 0) {
     const used = last.budget - (last.left ?? last.budget) + 1;
-    list.push({ text: `${used} of ${last.budget}`, x: last.to + 0.5 + Math.max(0, model.current ? last.left - 1 : 0), y: laneOf(model, last), xref: "x", yref: "y3", xanchor: "left", xshift: 6, showarrow: false, font: { size: 12, color: theme.text2 } });
+    list.push({ text: `${used} of ${last.budget}`, x: last.to + 0.5 + Math.max(0, model.running.size ? last.left - 1 : 0), y: laneOf(model, last), xref: "x", yref: "y3", xanchor: "left", xshift: 6, showarrow: false, font: { size: 12, color: theme.text2 } });
   }
   if (sums.estimate !== null && steps.length > 1 && Math.abs(sums.estimate - sums.latency) >= 0.05) {
     const saved = sums.estimate - sums.latency;
-    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: steps.at(-1).step + 0.5, y: sums.topMean * steps.at(-1).step, xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
+    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: lastPlace(placed) + 0.5, y: sums.topMean * lastPlace(placed), xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
   }
   return list;
 }
@@ -265,5 +306,6 @@ export function describe(model) {
   const sums = totals(model);
   if (!sums.steps) return "No finished step yet.";
   const top = capital(model.names.at(-1));
-  return `${sums.steps} steps in ${seconds(sums.latency)}; ${sums.topSteps} on ${top}, ${sums.switches} switches, ${sums.stalls} steps without progress.`;
+  const agents = sums.instances > 1 ? ` of ${sums.instances} agents` : "";
+  return `${sums.steps} steps${agents} in ${seconds(sums.latency)}; ${sums.topSteps} on ${top}, ${sums.switches} switches, ${sums.stalls} steps without progress.`;
 }

@@ -1,5 +1,10 @@
 // Numbers and words for people. Pure; units always with the number.
 
+export function capital(text) {
+  const letters = Array.from(text || "");
+  return letters.length ? letters[0].toUpperCase() + letters.slice(1).join("") : "";
+}
+
 /** Seconds: 7.20 s, 93.1 s, 120 s, 12 min 4 s, 2 h 13 min; the same words as ui.py. */
 export function seconds(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "n/a";

@@ -1,6 +1,6 @@
 // The HTML legends: a small picture and a word for each mark of a plot.
 import { fill, h, svg } from "./dom.js";
-import { capital, tierLook } from "./model.js";
+import { capital, isParallel, tierLook } from "./model.js";
 
 const SHAPES = {
   small: () => svg("circle", { cx: 11, cy: 6, r: 3 }),
@@ -23,5 +23,7 @@ export function runLegend(host, model) {
   fill(host, ...tiers,
     h("li", {}, key("key-bad", svg("circle", { cx: 11, cy: 6, r: 5, "stroke-width": 1.8 }), svg("path", { d: "M7.6 9.4l6.8-6.8", "stroke-width": 1.4 })), "No progress"),
     h("li", {}, key("key-est", svg("path", { d: "M1 6h20", "stroke-width": 1.5, "stroke-dasharray": "2 2.5" })), `${capital(model.names.at(-1))}-only estimate`),
-    h("li", {}, key("key-band", svg("rect", { x: 3, y: 0.5, width: 16, height: 11 })), "Escalated"));
+    isParallel(model)
+      ? h("li", {}, key("key-est", svg("path", { d: "M1 9h12V3", "stroke-width": 1.5, "stroke-dasharray": "1.5 2" })), "Waiting for other agents")
+      : h("li", {}, key("key-band", svg("rect", { x: 3, y: 0.5, width: 16, height: 11 })), "Escalated"));
 }

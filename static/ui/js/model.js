@@ -1,5 +1,9 @@
 // Folds a run's snapshot and events into what the page shows. Pure: no DOM, no clock, no network.
+import { capital } from "./format.js";
+import { instanceOf, isBelow, place } from "./instances.js";
 import { EVENTS, TERMINAL } from "./vocabulary.js";
+
+export { capital };
 
 /**
  * The look of a tier: tier 0 is small, the top tier large, the ones between them take turns.
@@ -19,11 +23,6 @@ export function tierLetters(names) {
   return new Set(initials).size === names.length ? initials : names.map((_, i) => String(i + 1));
 }
 
-export function capital(text) {
-  const letters = Array.from(text || "");
-  return letters.length ? letters[0].toUpperCase() + letters.slice(1).join("") : "";
-}
-
 /**
  * Start a model from `snapshot.json`.
  * @param {any} snapshot
@@ -36,7 +35,7 @@ export function createModel(snapshot) {
     letters: tierLetters(names),
     steps: [],
     switches: new Map(),
-    current: null,
+    running: new Map(),
     terminal: null,
     bodies: new Map(),
     head: -1,
@@ -72,22 +71,58 @@ const HANDLERS = {
   [EVENTS.runResumed]: (model) => {
     model.resumed += 1;
     model.run = { ...model.run, status: "running" };
-    if (model.current) model.current.live = new Map();
+    for (const running of model.running.values()) running.live = new Map();
   },
-  [EVENTS.stepStarted]: (model, event) => { model.current = { started: event, live: new Map() }; },
+  [EVENTS.stepStarted]: (model, event) => { model.running.set(event.scope || "", { started: event, live: new Map() }); },
   [EVENTS.modelReplied]: (model, event) => {
-    body(model, event.step).replies.push(event);
-    if (model.current?.started.step === event.step) model.current.live.delete(event.purpose);
+    keep(body(model, event.step), event);
+    const running = runningOf(model, event.scope);
+    if (running?.started.step === event.step) running.live.delete(callOf(event));
   },
-  [EVENTS.toolReturned]: (model, event) => { body(model, event.step).tools.push(event); },
-  [EVENTS.progressJudged]: (model, event) => { body(model, event.step).judged = event; },
+  [EVENTS.scorerReturned]: (model, event) => { keep(body(model, event.step), event); },
+  [EVENTS.draftDiscarded]: (model, event) => { keep(body(model, event.step), event); },
+  [EVENTS.toolReturned]: (model, event) => { keep(body(model, event.step), event); },
+  [EVENTS.progressJudged]: (model, event) => { keep(body(model, event.step), event); },
   [EVENTS.tierSwitched]: (model, event) => { model.switches.set(event.step, event); },
   [EVENTS.stepFinished]: (model, event) => {
     addStep(model, event);
     body(model, event.step).complete = true;
-    if (model.current && model.current.started.step <= event.step) model.current = null;
+    const running = runningOf(model, event.scope);
+    if (running && running.started.step <= event.step) model.running.delete(event.scope || "");
   },
 };
+
+/** What an instance is working on; `scope` may be that of a call made aside. */
+function runningOf(model, scope) {
+  return model.running.get(instanceOf(scope));
+}
+
+/** Names one call of a step: its purpose, and for calls made aside which one. */
+function callOf(event) {
+  return `${event.purpose} ${isAside(event) ? event.scope : ""}`;
+}
+
+export function isAside(event) {
+  return Boolean(event.scope?.includes("~"));
+}
+
+/** Put an event where its step's card looks for it. */
+function keep(target, event) {
+  const parts = {
+    [EVENTS.modelReplied]: isAside(event) ? target.asides : target.replies,
+    [EVENTS.toolReturned]: target.tools, [EVENTS.scorerReturned]: target.scores, [EVENTS.draftDiscarded]: target.drafts,
+  };
+  if (event.type === EVENTS.progressJudged) target.judged = event;
+  else parts[event.type]?.push(event);
+}
+
+/** The running steps in the order they began, those that wait for other instances last. */
+export function runningSteps(model) {
+  const all = [...model.running.values()].sort((a, b) => a.started.step - b.started.step);
+  const waiting = ({ started }) => all.some((other) => isBelow(other.started.scope || "", started.scope || "") && other.started.step > started.step);
+  return [...all.filter((one) => !waiting(one)), ...all.filter(waiting).map((one) => ({ ...one, waits: true }))];
+}
+
 
 function addStep(model, event) {
   model.steps[event.step - 1] = event;
@@ -109,23 +144,24 @@ function endRun(model, event) {
 export function body(model, step) {
   let found = model.bodies.get(step);
   if (!found) {
-    found = { replies: [], tools: [], judged: null, complete: false };
+    found = empty(false);
     model.bodies.set(step, found);
   }
   return found;
 }
 
+function empty(complete) {
+  return { replies: [], asides: [], scores: [], drafts: [], tools: [], judged: null, complete };
+}
+
 /** Take in `steps.json`: replaces what was known of these steps. */
 export function addBodies(model, events, first, last) {
   for (let step = first; step <= last; step += 1) {
-    if (model.steps[step - 1]) model.bodies.set(step, { replies: [], tools: [], judged: null, complete: true });
+    if (model.steps[step - 1]) model.bodies.set(step, empty(true));
   }
   for (const event of events) {
     const target = body(model, event.step);
-    if (!target.complete) continue;
-    if (event.type === EVENTS.modelReplied) target.replies.push(event);
-    else if (event.type === EVENTS.toolReturned) target.tools.push(event);
-    else if (event.type === EVENTS.progressJudged) target.judged = event;
+    if (target.complete) keep(target, event);
   }
 }
 
@@ -143,12 +179,13 @@ export function trimBodies(model, step, keep = 400) {
  * @returns {boolean} whether anything changed
  */
 export function applyDelta(model, delta) {
-  const current = model.current;
-  if (!current || current.started.step !== delta.step) return false;
-  const old = current.live.get(delta.purpose);
+  const running = runningOf(model, delta.scope);
+  if (!running || running.started.step !== delta.step) return false;
+  const call = callOf(delta);
+  const old = running.live.get(call);
   if (old && old.attempt > delta.attempt) return false;
-  const live = old && old.attempt === delta.attempt ? old : { attempt: delta.attempt, parts: {} };
-  current.live.set(delta.purpose, live);
+  const live = old && old.attempt === delta.attempt ? old : { attempt: delta.attempt, parts: {}, aside: isAside(delta) };
+  running.live.set(call, live);
   live.parts[delta.kind] = joinPart(live.parts[delta.kind], delta.offset, delta.text);
   return true;
 }
@@ -175,10 +212,12 @@ function withoutBlock(text) {
   return text.slice(0, start).trimEnd() + (end < 0 ? "" : text.slice(end + "</progress>".length));
 }
 
-/** What the running step has said so far. */
-export function liveText(model, kind = "text") {
-  if (!model.current) return "";
-  return [...model.current.live.values()].map((live) => {
+/** What a running step has said so far; of calls made side by side, the first one. */
+export function liveText(running, kind = "text") {
+  if (!running) return "";
+  const calls = [...running.live.values()];
+  const own = calls.filter((live) => !live.aside);
+  return (own.length ? own : calls.slice(0, 1)).map((live) => {
     const part = live.parts[kind];
     return part ? (part.from > 0 ? "… " : "") + withoutBlock(part.text) : "";
   }).filter(Boolean).join("\n");
@@ -193,9 +232,11 @@ export function finished(model) {
 export function totals(model) {
   const steps = finished(model);
   const top = model.names.length - 1;
-  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topLatency: 0, switches: 0 };
-  let before = null;
+  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topLatency: 0, switches: 0, mainSteps: 0, latest: 0 };
+  const before = new Map();
+  const placed = isParallel(model) ? place(model) : null;
   for (const step of steps) {
+    const scope = step.scope || "";
     sums.output += step.usage.output_tokens;
     sums.input += step.usage.input_tokens;
     sums.cached += step.usage.cached_tokens || 0;
@@ -206,18 +247,32 @@ export function totals(model) {
     if (step.tier === top) {
       sums.topSteps += 1;
       sums.topOutput += step.usage.output_tokens;
-      sums.topLatency += step.latency.total_s;
+      sums.topLatency += step.latency.total_s - (placed ? waited(placed.at.get(step.step)) : 0);
     }
-    if (before !== null && before !== step.tier) sums.switches += 1;
-    before = step.tier;
+    if (before.has(scope) && before.get(scope) !== step.tier) sums.switches += 1;
+    before.set(scope, step.tier);
+    if (!scope) sums.mainSteps += 1;
+    sums.latest = Math.max(sums.latest, step.cumulative_s);
   }
-  return derived(model, steps, sums);
+  return derived(model, steps, sums, { instances: before.size, depth: placed ? placed.depth : steps.length });
 }
 
-function derived(model, steps, sums) {
-  const latency = (steps.length ? steps[steps.length - 1].cumulative_s : 0) + (model.terminal?.totals?.unfinished_s || 0);
+/** What a step waited for other instances: their time, not its tier's. */
+function waited({ waits, to, own }) {
+  return waits ? to - own : 0;
+}
+
+/** True once more than one agent instance has begun. */
+export function isParallel(model) {
+  return [...model.running.keys()].some(Boolean) || model.steps.some((step) => step?.scope);
+}
+
+/** `instances`: each counts its switches from its own second step on (Eq. 5). */
+function derived(model, steps, sums, { instances, depth }) {
+  const latency = sums.latest + (model.terminal?.totals?.unfinished_s || 0);
   const topMean = sums.topSteps ? sums.topLatency / sums.topSteps : null;
-  const estimate = topMean === null ? null : topMean * steps.length;
+  const estimate = topMean === null ? null : topMean * depth;
+  const moves = steps.length - instances;
   return {
     ...sums,
     steps: steps.length,
@@ -226,7 +281,8 @@ function derived(model, steps, sums) {
     topMean,
     estimate,
     speedup: estimate !== null && latency > 0 ? estimate / latency : null,
-    switchingRatio: steps.length > 1 ? sums.switches / (steps.length - 1) : null,
+    instances,
+    switchingRatio: moves > 0 ? sums.switches / moves : null,
     topStepShare: steps.length ? sums.topSteps / steps.length : null,
     topTokenShare: sums.output ? sums.topOutput / sums.output : null,
   };
@@ -261,10 +317,12 @@ function startsBudget(open, step) {
 }
 
 /** What the list of the page holds, oldest first: steps with the switch rows before them. */
-export function rows(model, filter = "all") {
+export function rows(model, filter = "all", scope = null) {
   const list = [];
-  for (const step of finished(model)) pushRows(list, model, step.step, step, filter);
-  if (model.current) pushRows(list, model, model.current.started.step, null, filter);
+  const wanted = (event) => scope === null || (event.scope || "") === scope;
+  const open = [...model.running.values()].map(({ started }) => started).filter((started) => !model.steps[started.step - 1]);
+  const all = [...finished(model).map((step) => [step, step]), ...open.map((started) => [started, null])];
+  for (const [event, step] of all.sort((a, b) => a[0].step - b[0].step)) if (wanted(event)) pushRows(list, model, event.step, step, filter);
   return list;
 }
 

@@ -4,7 +4,8 @@ import { describe, runFigure } from "./figures.js";
 import { percent, plural, seconds, shortCount, usd } from "./format.js";
 import { runLegend } from "./legend.js";
 import { follow } from "./live.js";
-import { capital, finished, tierLook, totals } from "./model.js";
+import { instanceName, place } from "./instances.js";
+import { capital, finished, isParallel, runningSteps, tierLook, totals } from "./model.js";
 import { plot, savePng } from "./plots.js";
 import { tableToggle } from "./table-toggle.js";
 import { Trajectory } from "./trajectory.js";
@@ -16,7 +17,8 @@ const mayRun = page.dataset.mayRun === "1";
 const phone = matchMedia("(max-width: 760px)");
 let feed = null;
 let state = "loading";
-let stepArrived = performance.now();
+/** By step: when this page learned that it had begun. */
+const arrived = new Map();
 
 const STATES = {
   "signed-out": ["You are signed out.", "Sign in again to follow this run."],
@@ -62,7 +64,8 @@ function drawStatus({ run }) {
 }
 
 function drawNow(model) {
-  const now = model.current?.started || model.steps.at(-1);
+  const running = runningSteps(model);
+  const now = running[0]?.started || model.steps.at(-1);
   const tile = $("now-tile");
   if (!now) {
     setText($("now-title"), model.terminal ? STATUS[model.run.status] : model.run.status === "queued" ? "Waiting for a worker" : "Starting");
@@ -72,8 +75,22 @@ function drawNow(model) {
   tile.dataset.look = tierLook(now.tier, model.names.length).key;
   setText(tile, model.letters[now.tier]);
   const name = capital(model.names[now.tier]);
+  const busy = running.filter((one) => !one.waits);
+  if (!model.terminal && isParallel(model) && running.length) { drawTeam(model, busy, running); return; }
   setText($("now-title"), model.terminal ? `${STATUS[model.run.status]} on ${name}, step ${now.step}` : `${name} model, step ${now.step}`);
-  drawBudget(now, Boolean(model.current));
+  drawBudget(now, running.length > 0);
+}
+
+/** Several agents: who works on which tier, and who waits for them. */
+function drawTeam(model, busy, running) {
+  const waiting = running.find((one) => one.waits);
+  const who = ({ started }) => instanceName(started.scope, started.role);
+  const where = ({ started }) => `${capital(model.names[started.tier])}${started.level > 0 ? ` level ${started.level}` : ""}`;
+  const first = busy[0] || running[0];
+  $("now-pips").hidden = true;
+  setText($("now-title"), busy.length > 1 ? `${busy.length} agents at work` : `${who(first)}, step ${first.started.step}`);
+  const words = busy.length > 1 ? busy.map((one) => `${who(one)} on ${where(one)}`) : [where(first)];
+  setText($("now-line"), [...words, waiting ? `${who(waiting)} waits` : ""].filter(Boolean).join(", "));
 }
 
 function drawBudget(now, running) {
@@ -95,8 +112,10 @@ function drawFigures(model) {
     setText($(`kpi-${id}-unit`), unit);
     if ($(`kpi-${id}-context`)) setText($(`kpi-${id}-context`), context);
   };
-  show("steps", String(sums.steps), ` of ${limit}`);
-  /** @type {any} */ ($("kpi-steps-meter")).value = Math.min(1, sums.steps / limit);
+  // the limit is that of the main agent; those it sets to work have their own
+  const team = sums.instances > 1;
+  show("steps", String(sums.steps), team ? ` · ${sums.mainSteps} of ${limit}` : ` of ${limit}`);
+  /** @type {any} */ ($("kpi-steps-meter")).value = Math.min(1, (team ? sums.mainSteps : sums.steps) / limit);
   drawElapsed(model, sums);
   show("speedup", sums.speedup === null ? "n/a" : sums.speedup.toFixed(2), sums.speedup === null ? "" : "×", sums.speedup === null ? "needs a top-tier step" : `vs ${model.names.at(-1)} only, est.`);
   show("switches", String(sums.switches), "", sums.switchingRatio === null ? "" : `${percent(sums.switchingRatio)} of steps`);
@@ -104,7 +123,7 @@ function drawFigures(model) {
   /** @type {any} */ ($("kpi-top-meter")).value = sums.topTokenShare || 0;
   show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${shortCount(sums.input + sums.output)} tokens` : "");
   setText($("stall-count"), String(sums.stalls));
-  drawSideEntry(model, `${sums.steps}/${limit}`);
+  drawSideEntry(model, `${team ? sums.mainSteps : sums.steps}/${limit}`);
 }
 
 /** This run's line under "Running now" keeps up; it goes when the run has ended. */
@@ -116,13 +135,17 @@ function drawSideEntry(model, words) {
 }
 
 function drawElapsed(model, sums = totals(model)) {
-  const running = model.current && !model.terminal ? (performance.now() - stepArrived) / 1000 : 0;
-  const [value, unit, ...rest] = seconds(sums.latency + running).split(" ");
+  const running = model.terminal ? [] : place(model).marks.filter((one) => !one.step && !one.waits);
+  const now = Math.max(sums.latency, ...running.map((one) => one.from + sinceArrival(one.number)));
+  const [value, unit, ...rest] = seconds(now).split(" ");
   setText($("kpi-elapsed"), value);
   setText($("kpi-elapsed-unit"), ` ${[unit, ...rest].join(" ")}`);
   setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.steps)} per step` : "");
-  const meta = document.querySelector("[data-live-meta]");
-  if (meta && running) setText(meta, seconds(running));
+  for (const { number } of running) setText(document.querySelector(`#step-${number} [data-live-meta]`), seconds(sinceArrival(number)));
+}
+
+function sinceArrival(step) {
+  return arrived.has(step) ? (performance.now() - arrived.get(step)) / 1000 : 0;
 }
 
 // ---- how it ended --------------------------------------------------------------------------------
@@ -171,9 +194,10 @@ function drawAll() {
   drawNow(model);
   drawFigures(model);
   drawVerdict(model);
+  drawAgents(model);
   runLegend($("legend"), model);
   describePlot();
-  const waiting = !finished(model).length && !model.current;
+  const waiting = !finished(model).length && !model.running.size;
   $("skeleton").hidden = !waiting || Boolean(model.terminal);
   $("no-steps").hidden = !(waiting && model.terminal);
   setText($("no-steps").querySelector("span"), waiting ? "The run ended before its first step." : "No step matches this filter.");
@@ -194,13 +218,15 @@ function announce(text) {
 
 function onEvent(type, event) {
   const { model } = feed;
-  if (type === EVENTS.stepStarted) stepArrived = performance.now();
+  if (type === EVENTS.stepStarted) { arrived.set(event.step, performance.now()); trajectory.forget(`step-${place(model).at.get(event.step)?.starter?.number}`); }
+  if (type === EVENTS.stepFinished) arrived.delete(event.step);
   if (type === EVENTS.tierSwitched) announce(event.to_tier > event.from_tier ? `Escalated to ${event.to_name}, level ${event.level}` : `Back to ${event.to_name}`);
   $("skeleton").hidden = true;
-  trajectory.update(event.step ? [event.step] : model.terminal && model.current ? [model.current.started.step] : []);
+  trajectory.update(event.step ? [event.step] : model.terminal ? runningSteps(model).map((one) => one.started.step) : []);
   drawNow(model);
   if (type === EVENTS.stepFinished || type === EVENTS.stepStarted) {
     drawFigures(model);
+    drawAgents(model);
     chart.update();
     table.update();
     if (event.step % 5 === 0) describePlot();
@@ -238,7 +264,7 @@ function onState(next) {
 
 function tick() {
   if (state === "reconnecting" && feed) setText($("connection"), `Reconnecting, last update ${Math.max(0, Math.round((Date.now() - feed.lastAt) / 1000))} s ago`);
-  if (feed?.model?.current && !document.hidden) drawElapsed(feed.model);
+  if (feed?.model?.running.size && !document.hidden) drawElapsed(feed.model);
 }
 
 // ---- links between plot, list and address --------------------------------------------------------
@@ -259,21 +285,23 @@ function hoverPoint(step) {
   if (!chart.drawn || $("chart").hidden || !window.Plotly?.Fx) return;
   const plotted = /** @type {any} */ ($("plot")).data || [];
   for (let curve = 0; curve < plotted.length; curve += 1) {
-    const point = plotted[curve].customdata && plotted[curve].type === "scatter" ? plotted[curve].x.indexOf(step) : -1;
+    const point = plotted[curve].customdata && plotted[curve].type === "scatter" ? plotted[curve].customdata.findIndex((one) => one[5] === step) : -1;
     if (point >= 0) { window.Plotly.Fx.hover("plot", [{ curveNumber: curve, pointNumber: point }], ["xy"]); return; }
   }
 }
 
 function wirePlot() {
   const element = /** @type {any} */ ($("plot"));
+  // spans of the timeline say no step: where nothing runs side by side, the place on the axis does
+  const stepOf = (event) => event.points?.[0]?.customdata?.[5] ?? (isParallel(feed.model) ? 0 : Math.round(event.points?.[0]?.x));
   const mark = (event, on) => {
-    const step = event.points?.[0]?.x;
+    const step = stepOf(event);
     document.getElementById(`step-${step}`)?.toggleAttribute("data-hover", on);
   };
   element.on("plotly_hover", (event) => mark(event, true));
   element.on("plotly_unhover", (event) => mark(event, false));
   element.on("plotly_click", (event) => {
-    const step = Math.round(event.points?.[0]?.x);
+    const step = stepOf(event);
     if (!step) return;
     if (location.hash === `#step-${step}`) openHash(); else location.hash = `step-${step}`;
   });
@@ -281,7 +309,19 @@ function wirePlot() {
 
 // ---- controls ------------------------------------------------------------------------------------
 
+/** The choice of one agent's steps; there is none to make while there is one agent. */
+function drawAgents(model) {
+  const { instances, parallel } = place(model);
+  const select = /** @type {HTMLSelectElement} */ ($("agent-filter"));
+  select.hidden = !parallel;
+  if (!parallel || select.options.length === instances.length + 1) return;
+  const chosen = select.value;
+  fill(select, h("option", { value: "*" }, "All agents"), instances.map((one) => h("option", { value: one.scope }, one.name)));
+  select.value = [...select.options].some((option) => option.value === chosen) ? chosen : "*";
+}
+
 function pressFilter(filter) {
+  if (trajectory.scope === null) /** @type {any} */ ($("agent-filter")).value = "*";
   for (const button of document.querySelectorAll("[data-filter]")) button.setAttribute("aria-pressed", String(/** @type {any} */ (button).dataset.filter === filter));
 }
 
@@ -303,6 +343,11 @@ function wireControls() {
       $("no-steps").hidden = trajectory.items.length > 0;
     });
   }
+  $("agent-filter").addEventListener("change", (event) => {
+    const { value } = /** @type {any} */ (event.target);
+    trajectory.setScope(value === "*" ? null : value);
+    $("no-steps").hidden = trajectory.items.length > 0;
+  });
   for (const name of ["charts", "trajectory"]) {
     $(`tab-${name}`).addEventListener("click", () => showTab(name));
     $(`tab-${name}`).addEventListener("keydown", (event) => {
@@ -381,7 +426,8 @@ function keys(event) {
 
 let first = true;
 function onModel(model) {
-  stepArrived = performance.now() - (model.current ? Math.max(0, Date.now() / 1000 - model.current.started.at) * 1000 : 0);
+  arrived.clear();
+  for (const { started } of model.running.values()) arrived.set(started.step, performance.now() - Math.max(0, Date.now() / 1000 - started.at) * 1000);
   drawAll();
   if (first) setOrder(!model.terminal);
   else trajectory.redraw();

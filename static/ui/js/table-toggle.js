@@ -1,6 +1,7 @@
 // A table of the same model as the plot, a page at a time so that the DOM stays small.
 import { fill, h } from "./dom.js";
-import { finished } from "./model.js";
+import { instanceName } from "./instances.js";
+import { finished, isParallel } from "./model.js";
 import { count, verdict } from "./format.js";
 import { tierBadge } from "./step-card.js";
 
@@ -41,8 +42,11 @@ export function tableToggle({ buttons, chart, legend, table, model, wakeChart })
 const HEADINGS = [["Step", ""], ["Tier", ""], ["Level", "num"], ["Latency, s", "num"], ["Total, s", "num"], ["Tokens", "num"], ["tok/s", "num"], ["Judgement", ""]];
 
 export function stepTable(model, steps) {
+  const many = isParallel(model);
+  const headings = many ? [HEADINGS[0], ["Agent", ""], ...HEADINGS.slice(1)] : HEADINGS;
   const row = (step) => h("tr", {},
     h("th", { scope: "row" }, step.step),
+    many ? h("td", { class: "nowrap" }, instanceName(step.scope, step.role)) : null,
     h("td", {}, tierBadge(model, step.tier)),
     h("td", { class: "num" }, step.level || "–"),
     h("td", { class: "num" }, step.latency.total_s.toFixed(2)),
@@ -52,6 +56,6 @@ export function stepTable(model, steps) {
     h("td", {}, verdict(step.check, step.indicator)));
   return h("table", { class: "table" },
     h("caption", { class: "sr" }, "Finished steps of the run"),
-    h("thead", {}, h("tr", {}, HEADINGS.map(([name, className]) => h("th", { scope: "col", class: className }, name)))),
+    h("thead", {}, h("tr", {}, headings.map(([name, className]) => h("th", { scope: "col", class: className }, name)))),
     h("tbody", {}, steps.map(row)));
 }

@@ -1,6 +1,6 @@
 // The list of steps: only what is near the view is in the DOM, bodies are fetched when they come near.
 import { fill, h, toast } from "./dom.js";
-import { body, rows } from "./model.js";
+import { body, rows, runningSteps } from "./model.js";
 import { runningCard, stepCard, switchRow, updateLive } from "./step-card.js";
 
 const MARGIN_PX = 500;
@@ -17,6 +17,7 @@ export class Trajectory {
     this.list = list;
     this.options = options;
     this.filter = "all";
+    this.scope = null;
     this.newestFirst = true;
     this.following = true;
     this.unseen = 0;
@@ -40,7 +41,7 @@ export class Trajectory {
   /** Take in a changed model; `steps` are the numbers whose cards must be drawn anew. */
   update(steps = []) {
     const known = this.items.length;
-    this.items = rows(this.model, this.filter);
+    this.items = rows(this.model, this.filter, this.scope);
     if (this.newestFirst) this.items.reverse();
     for (const step of steps) for (const key of [`step-${step}`, `switch-${step}`]) this.forget(key);
     const fresh = this.items.length - known;
@@ -67,6 +68,13 @@ export class Trajectory {
 
   setFilter(filter) {
     this.filter = filter;
+    this.items = [];
+    this.update();
+  }
+
+  /** Show the steps of one agent instance; null = of all. */
+  setScope(scope) {
+    this.scope = scope;
     this.items = [];
     this.update();
   }
@@ -213,9 +221,10 @@ export class Trajectory {
     if (this.liveTimer) return;
     this.liveTimer = window.setTimeout(() => {
       this.liveTimer = 0;
-      const step = this.model?.current?.started.step;
-      const node = step && this.nodes.get(`step-${step}`);
-      if (node?.dataset.kind === "running") { updateLive(this.model, node); this.layout(); }
+      const open = this.model ? runningSteps(this.model).map((one) => this.nodes.get(`step-${one.started.step}`)) : [];
+      const live = open.filter((node) => node?.dataset.kind === "running");
+      for (const node of live) updateLive(this.model, node);
+      if (live.length) this.layout();
     }, LIVE_MS);
   }
 
@@ -248,7 +257,7 @@ export class Trajectory {
   /** Scroll to a step, draw it, open it; answers false if the run has no such step. */
   goTo(step, { open = false, focus = false } = {}) {
     let index = this.indexOf(step);
-    if (index < 0 && this.filter !== "all") { this.options.onFilter?.("all"); this.setFilter("all"); index = this.indexOf(step); }
+    if (index < 0 && (this.filter !== "all" || this.scope !== null)) { this.scope = null; this.options.onFilter?.("all"); this.setFilter("all"); index = this.indexOf(step); }
     if (index < 0) return false;
     if (open) { this.open.add(step); this.forget(`step-${step}`); }
     if (this.following && !this.model.terminal) { this.following = false; this.options.onFollow(false, 0); }

@@ -57,6 +57,13 @@ def test_one_line_is_bounded() -> None:
     assert len(one_line(ToolCall(id="1", name="x", arguments="y" * 999))) == 160
 
 
+def test_a_list_of_tasks_reads_as_the_tasks() -> None:
+    tasks = '{"tasks": [{"task": "Who?", "goal": "x"}, {"task": "Where?"}, 3]}'
+    assert one_line(ToolCall(id="1", name="ask", arguments=tasks)) == "ask: Who?, x | Where? | 3"
+    deep = '{"a": ' + "[" * 300 + "]" * 300 + "}"
+    assert one_line(ToolCall(id="1", name="x", arguments=deep)).startswith("x: [[")
+
+
 @given(st.text(max_size=200))
 def test_reading_never_raises(text: str) -> None:
     read_turn(text, (), step=1)

@@ -1,0 +1,139 @@
+// The agent instances of a run, and the place of every step on the path that leads to it. Pure.
+import { capital } from "./format.js";
+
+/** Steps that end within this of another's begin lie before it: sums of floats differ in the last digits. */
+const NEAR_S = 1e-4;
+
+/** The instance that a scope belongs to: without the "~" part of calls made aside. */
+export function instanceOf(scope = "") {
+  const at = scope.indexOf("~");
+  return at < 0 ? scope : scope.slice(0, at);
+}
+
+/** "Seeker 3.2", "Planner"; what an agent that works alone is called is nobody's business. */
+export function instanceName(scope, role) {
+  if (!scope) return capital((role || "agent").replaceAll("_", " "));
+  return capital(scope.replaceAll("/", ", ").replaceAll(/[-_]+/g, " "));
+}
+
+/**
+ * Put every step on its path. A step stands one to the right of the latest step that it waited for:
+ * the one before it in its own instance, the one that started its instance, those whose end it needed.
+ * Where nothing runs in parallel that is its number.
+ *
+ * A mark: {number, scope, role, tier, step (null while it runs), started, x, from, to, own, waits, lane}.
+ * `from` and `to` are heights in seconds, `own` is where the step's own work ends and its wait for
+ * others begins; `waits` is true if it handed work to others.
+ * @returns {{marks: any[], at: Map<number, any>, depth: number, instances: any[], parallel: boolean}}
+ */
+export function place(model) {
+  const marks = begun(model);
+  const scopes = new Map();
+  for (const mark of marks) {
+    if (!scopes.has(mark.scope)) scopes.set(mark.scope, []);
+    scopes.get(mark.scope).push(mark);
+  }
+  const at = new Map(marks.map((mark) => [mark.number, mark]));
+  findStarters(scopes);
+  let depth = 0;
+  for (const mark of marks) {
+    stand(model, mark, scopes);
+    depth = Math.max(depth, mark.x);
+  }
+  for (const mark of marks) if (mark.waits) mark.own = ownEnd(model, mark);
+  return { marks, at, depth, instances: named(scopes), parallel: scopes.size > 1 };
+}
+
+/** Every step that was started, in the order they began. */
+function begun(model) {
+  const marks = model.steps.filter(Boolean).map((step) => mark(step, step));
+  for (const { started } of model.running.values()) if (!model.steps[started.step - 1]) marks.push(mark(started, null));
+  return marks.sort((a, b) => a.number - b.number);
+}
+
+function mark(event, step) {
+  return { number: event.step, scope: event.scope || "", role: event.role || "agent", tier: event.tier, started: event, step, x: 0, from: 0, to: null, own: null, waits: false, before: null, starter: null, lane: "" };
+}
+
+/** The first step of an instance was started by the step that was under way in the one above it. */
+function findStarters(scopes) {
+  for (const [scope, marks] of scopes) {
+    for (let i = 1; i < marks.length; i += 1) marks[i].before = marks[i - 1];
+    if (!scope) continue;
+    const above = scopes.get(scope.includes("/") ? scope.slice(0, scope.lastIndexOf("/")) : "") || [];
+    const starter = above.filter((one) => one.number < marks[0].number).at(-1);
+    if (starter && !(starter.step && starter.step.cumulative_s <= beginOf(marks[0]) + NEAR_S)) {
+      marks[0].starter = starter;
+      starter.waits = true;
+    }
+  }
+}
+
+function beginOf({ step }) {
+  return step ? step.cumulative_s - step.latency.total_s : Infinity;
+}
+
+function stand(model, mark, scopes) {
+  const { before, starter, step } = mark;
+  if (before) mark.from = before.to;
+  else if (step) mark.from = Math.max(0, beginOf(mark));
+  else if (starter) mark.from = ownEnd(model, starter);
+  else mark.from = latestEnd(scopes, mark);
+  mark.to = step ? step.cumulative_s : mark.from;
+  mark.own = mark.to;
+  mark.x = 1 + Math.max(before?.x || 0, starter?.x || 0);
+  if (scopes.size > 1) for (const [scope, marks] of scopes) if (scope !== mark.scope && waitedFor(mark, scope, marks)) mark.x = Math.max(mark.x, 1 + lastBefore(marks, mark).x);
+}
+
+/** An instance begins after those whose work had ended by then; it goes on after those it had started. */
+function waitedFor(mark, scope, marks) {
+  const last = lastBefore(marks, mark);
+  if (!last?.step) return false;
+  if (mark.before) return isBelow(scope, mark.scope) && last.number > mark.before.number;
+  return last === marks.at(-1) && last.step.cumulative_s <= mark.from + NEAR_S;
+}
+
+export function isBelow(scope, above) {
+  return scope !== above && (above === "" || scope.startsWith(`${above}/`));
+}
+
+function lastBefore(marks, { number }) {
+  let low = 0;
+  let high = marks.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (marks[middle].number < number) low = middle + 1; else high = middle;
+  }
+  return marks[low - 1];
+}
+
+/** Where a step's own work ended: what it waited for others is not its own. */
+function ownEnd(model, { from, step, number }) {
+  if (step) return Math.max(from, step.cumulative_s - step.latency.tool_s);
+  const replies = model.bodies.get(number)?.replies || [];
+  return from + replies.reduce((sum, reply) => sum + reply.timing.total_s, 0);
+}
+
+function latestEnd(scopes, mark) {
+  let latest = 0;
+  for (const marks of scopes.values()) for (const one of marks) if (one.number < mark.number && one.step) latest = Math.max(latest, one.step.cumulative_s);
+  return latest;
+}
+
+/** The instances in the order they began; those that a lane can share have the same lane. */
+function named(scopes) {
+  const siblings = new Map();
+  return [...scopes].map(([scope, marks]) => {
+    const [{ role, starter }] = marks;
+    const key = `${starter?.number || 0} ${role}`;
+    const nth = (siblings.get(key) || 0) + 1;
+    siblings.set(key, nth);
+    const lane = starter && role === "seeker" ? `Seeker ${nth}` : instanceLane(scope, role, Boolean(starter));
+    for (const one of marks) one.lane = lane;
+    return { scope, role, lane, name: instanceName(scope, role), marks };
+  });
+}
+
+function instanceLane(scope, role, started) {
+  return started && role !== "agent" ? capital(role.replaceAll("_", " ")) : instanceName(scope, role);
+}
