@@ -4,6 +4,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collab_core.backends.chunks import TokenLogprob, TopLogprob
 from collab_core.backends.decisive import TokenTrail, decisive_offset
@@ -109,3 +111,29 @@ def test_a_stream_tells_the_margin_of_its_call() -> None:
 
 def test_without_log_probabilities_there_is_no_margin() -> None:
     assert ReplyReader(max_output_tokens=5).decisive_margin is None
+
+
+pieces = st.sampled_from(
+    [
+        "<tool_call>",
+        "</tool_call>",
+        "<answer>",
+        "</think>",
+        '{"name"',
+        ": ",
+        '"',
+        "read",
+        " ",
+        "\n",
+        "x",
+    ]
+)
+
+
+@given(tokens=st.lists(pieces, max_size=30), call_name=st.sampled_from(["", "read", "x"]))
+def test_any_text_gives_a_token_of_it_or_none(tokens: list[str], call_name: str) -> None:
+    raw = "".join(tokens)
+    at = decisive_offset(raw, text=raw[: len(raw) // 2], call_name=call_name)
+    assert at is None or 0 <= at < len(raw)
+    margin_of_it = margin(*tokens, text=raw[: len(raw) // 2], call_name=call_name)
+    assert (margin_of_it is None) == (at is None)

@@ -120,3 +120,17 @@ def test_a_signal_stops_the_training_and_nothing_is_written(tmp_path: Path) -> N
         assert at.stderr is not None
         assert "nothing was written" in at.stderr.read()
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_a_manifest_from_elsewhere_cannot_drive_the_terminal(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(folder, tmp_path / "w")
+    path = tmp_path / "w" / "manifest.json"
+    changed = json.loads(path.read_text()) | {"name": "x\x1b[2Jy", "notes": ["\x07\u202e"]}
+    path.write_text(json.dumps(changed))
+    capsys.readouterr()
+    assert main(["weights", str(tmp_path / "w")]) == 0
+    printed = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in printed)
+    assert "x [2Jy" in printed

@@ -10,11 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from collab_core.backends.base import ModelRequest
+from collab_core.backends.openai_compatible import OpenAICompatible
+from collab_core.domain import Tier
 from collab_core.progress import BLOCK_REGEX, parse_block
 from collab_core.simulator.presets import Faults, Preset, SimulatedModel, load_preset
 from collab_core.simulator.server import SimulatedServer
 from collab_core.simulator.speed import Speed
-from collab_core.tools.base import Tool
+from collab_core.tools.base import Tool, tools_json
+from collab_core.transcript import Transcript
 from tests.collab_core.simulator.loop import Conversation, prompt
 
 SMALL = load_preset("ddv2-7b-38b").models[0]
@@ -345,3 +349,25 @@ def test_a_model_of_a_preset_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SMALL.name = "x"  # type: ignore[misc]
     assert isinstance(SMALL, SimulatedModel)
+
+
+async def test_the_client_finds_the_margin_of_the_token_that_decides(
+    start: StartServer, tools: tuple[Tool, ...]
+) -> None:
+    client = await start()
+    talk = Conversation("Who taught Berit Quipra?", tools)
+    backend = OpenAICompatible()
+    tier = Tier(name="small", model=SMALL.name, base_url=f"{client.url}/v1", simulated=True)
+    reply = await backend.complete(
+        ModelRequest(
+            tier=tier,
+            transcript=Transcript(talk.messages),
+            tools_json=tools_json(tools),
+            logprobs=True,
+        )
+    )
+    await backend.aclose()
+    assert reply.tool_calls[0].name == "search"
+    assert reply.decisive_margin is not None
+    assert 0.0 <= reply.decisive_margin <= 1.0
+    assert reply.decisive_margin != reply.first_token_margin
