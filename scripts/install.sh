@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 requirements=$1
 
-sum=$(cat requirements.txt "$requirements" | sha256sum | cut -c1-16)
+# one file can name another, so all of them count
+sum=$(cat requirements*.txt | sha256sum | cut -c1-16)
 stamp=.venv/.installed-$(basename "$requirements" .txt)-$sum
 [ -e "$stamp" ] && exit 0
 
