@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,19 +31,22 @@ def simulated_ladder(preset: str = PRESET) -> Ladder:
 
 
 class InProcess:
-    """A backend without a server. ``caching`` = what prefix caches hold shows in usage and time."""
+    """A backend without a server. ``caching`` = what prefix caches hold shows in usage and time;
+    ``order`` = a seed for the order in which calls made side by side are answered."""
 
-    def __init__(self, preset: str = PRESET, *, caching: bool = True) -> None:
+    def __init__(self, preset: str = PRESET, *, caching: bool = True, order: int = 0) -> None:
         models = load_preset(preset).models
         self._engines = {model.name: Engine(model) for model in models}
         self._caching = caching
+        self._order = random.Random(order)
         self.requests: list[ModelRequest] = []
 
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
         self.requests.append(request)
-        await asyncio.sleep(0)
+        for _ in range(1 + self._order.randrange(4)):
+            await asyncio.sleep(0)
         engine = self._engines[request.tier.model]
         generation, prompt = engine.prepare(_body(request))
         prompt_tokens = -(-len(prompt) // 4)

@@ -26,41 +26,54 @@ from tests.collab_core.strategies.weights import MAKERS
 
 EFFECTS = ("model.replied", "tool.returned", "scorer.returned")
 MAX_STEPS = 6
-SMALLER: dict[str, list[dict[str, Any]]] = {
-    "agentcollab": [
-        {},
-        {"warm_prefill": "always", "warm_min_tokens": 0},
-        {"hand_over": "compacted", "check_mode": "separate", "warm_up_steps": 0},
-        {"hand_over": "restart", "warm_up_steps": 0},
-    ],
-    # no agreement at all, so that every stage is played
-    "cope": [
-        {"samples": 2, "execution_steps": 3, "tau1": 1.0, "tau2": 1.0},
-        {"samples": 2, "granularity": "step", "tau1": 1.0, "tau2": 1.0},
-    ],
-    "debate": [{"agents": 2, "rounds": 3, "agent_steps": 3}],
-    "workflow": [
-        {"workflow": "gptswarm"},
-        {"workflow": "maas", "over": "policy", "policy": "random"},
-    ],
-}
-"""Parameters to play, where the defaults are not enough or too much."""
 
 
 @dataclass(frozen=True)
 class Case:
     strategy: str
     parameters: dict[str, Any]
+    seed: int = 0
+    plays: str = ""
+    """The reason of a decision that this run must come to."""
 
     def __str__(self) -> str:
         given = ",".join(f"{name}={value}" for name, value in self.parameters.items())
         return f"{self.strategy}({given})"
 
 
+SMALLER: dict[str, list[Case]] = {
+    "agentcollab": [
+        Case("agentcollab", {}),
+        Case("agentcollab", {"warm_prefill": "always", "warm_min_tokens": 0}),
+        Case(
+            "agentcollab",
+            {"hand_over": "compacted", "check_mode": "separate", "warm_up_steps": 0},
+            seed=9,
+            plays="escalated",
+        ),
+        Case("agentcollab", {"hand_over": "restart", "warm_up_steps": 0}, plays="escalated"),
+    ],
+    # with seeds under which nothing agrees, so that every stage is played
+    "cope": [
+        Case("cope", {"samples": 3, "tau1": 1.0, "tau2": 1.0}, seed=6, plays="stage_3"),
+        Case(
+            "cope",
+            {"samples": 3, "granularity": "step", "tau1": 1.0, "tau2": 1.0},
+            seed=1,
+            plays="stage_3",
+        ),
+    ],
+    "debate": [Case("debate", {"agents": 2, "rounds": 3}, plays="round_3")],
+    "workflow": [
+        Case("workflow", {"workflow": "gptswarm"}),
+        Case("workflow", {"workflow": "maas", "over": "policy", "policy": "random"}),
+    ],
+}
+"""What to play of a strategy, where its defaults are not enough or too much."""
+
+
 def _cases() -> list[Case]:
-    cases = [
-        Case(name, parameters) for name in STRATEGIES for parameters in SMALLER.get(name, [{}])
-    ]
+    cases = [case for name in STRATEGIES for case in SMALLER.get(name, [Case(name, {})])]
     # the planner-executor agent under a policy that draws, and one that escalates
     cases += [
         Case(name, {"agent": "planner-executor", "seeker_steps": 3, "writer_steps": 3})
@@ -95,11 +108,13 @@ async def test_a_run_killed_behind_any_effect_ends_with_the_same_log(
         resources=resources,
         backend=InProcess(caching=False),
         max_steps=MAX_STEPS,
+        seed=case.seed,
     )
     assert isinstance(terminal, ev.RunFinished), terminal
     whole = journal.records
     effects = [n for n, record in enumerate(whole) if ev.event_type(record.event) in EFFECTS]
     assert effects
+    assert not case.plays or case.plays in _reasons(whole)
     for place in effects:
         kept = whole[: place + 1]
         ended, resumed, backend = await play(
@@ -109,8 +124,9 @@ async def test_a_run_killed_behind_any_effect_ends_with_the_same_log(
             tools,
             history=kept,
             resources=resources,
-            backend=InProcess(caching=False),
+            backend=InProcess(caching=False, order=place),
             max_steps=MAX_STEPS,
+            seed=case.seed,
         )
         assert by_scope(resumed.records) == by_scope(whole), f"killed behind event {place}"
         assert len(backend.requests) == _calls(whole) - _calls(kept)
@@ -121,12 +137,17 @@ def test_every_strategy_that_needs_weights_gets_some() -> None:
     for name, strategy in STRATEGIES.items():
         if name not in MAKERS:
             try:
-                build_agent(name, SMALLER.get(name, [{}])[0], simulated_ladder())
+                build_agent(name, {}, simulated_ladder())
             except InvalidInput as error:
                 pytest.fail(f"{name} needs a maker in weights.py: {error.message}")
         assert find(name) is strategy
         if strategy.policy is not None:
             assert issubclass(strategy.parameters, AgentParameters)
+
+
+def _reasons(records: Sequence[ev.Recorded]) -> set[str]:
+    decided = (ev.StepStarted, ev.DraftDiscarded)
+    return {record.event.reason for record in records if isinstance(record.event, decided)}
 
 
 def _calls(records: Sequence[ev.Recorded]) -> int:
