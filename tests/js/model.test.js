@@ -1,4 +1,3 @@
-import { instanceName, place } from "/static/ui/js/instances.js";
 import { addBodies, apply, applyDelta, body, createModel, finished, liveText, rows, spans, thought, tierLetters, tierLook, totals, trimBodies } from "/static/ui/js/model.js";
 import { equal, ok, test } from "./harness.js";
 
@@ -7,7 +6,9 @@ export function snapshotAt(data, head) {
   const log = data.log.slice(0, head + 1);
   const steps = log.filter((event) => event.type === "step.finished");
   const after = steps.length ? steps.at(-1).seq : -1;
-  return { run: structuredClone(data.run), steps, switches: log.filter((event) => event.type === "tier.switched"), tail: log.filter((event) => event.seq > after), head };
+  const ended = new Set(steps.map((event) => event.step));
+  const open = new Set(log.filter((event) => event.type === "step.started" && !ended.has(event.step)).map((event) => event.step));
+  return { run: structuredClone(data.run), steps, switches: log.filter((event) => event.type === "tier.switched"), tail: log.filter((event) => event.seq > after || open.has(event.step)), head };
 }
 
 function picture(model) {

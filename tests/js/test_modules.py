@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from playwright.sync_api import Page, Route, sync_playwright
 
 from collab_core import events as ev
 from collab_core.budgets import BudgetSchedule
+from tests.collab_core.agents.team import Round, Team, work
 from tests.e2e.browser import launch
 from tests.fixtures.make_run import log, recorded
 
@@ -77,10 +81,23 @@ def data() -> dict[str, Any]:
             "simulated": False, "outcome": "", "answer": "",
         },
         "budgets": budgets(),
+        "team": [msgspec.json.decode(ev.encode(one)) for one in team_log()],
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("file", ["model.test.js", "figures.test.js"])
+def team_log() -> list[ev.Recorded]:
+    """Return the log of a planner that sets two seekers to work, then a writer."""
+    plan = [Round([(1, 0), (1,)]), Round([])]
+    # the browser's loop is running in this thread already
+    with ThreadPoolExecutor(1) as thread:
+        team = Team(plan, random.Random(1))
+        _, journal = thread.submit(lambda: asyncio.run(work(team))).result()
+    opening = log(0)[0]
+    events = [opening, *(record.event for record in journal.records)]
+    return [ev.Recorded(seq=seq, at=1.0 * seq, event=event) for seq, event in enumerate(events)]
+
+
+@pytest.mark.parametrize("file", ["model.test.js", "figures.test.js", "instances.test.js"])
 def test_the_modules_do_what_they_say(page: Page, file: str) -> None:
     page.goto(f"{ORIGIN}/")
     result = page.evaluate(

@@ -41,6 +41,32 @@ def test_the_snapshot_holds_steps_switches_and_what_came_after(room: Room, vera:
     assert body["head"] == 5
 
 
+def test_the_snapshot_holds_every_step_under_way(room: Room, vera: Client) -> None:
+    """Agents side by side: one began before another's step ended, and has not ended itself."""
+    waits = ev.StepStarted(step=1, tier=1, tier_name="b", reason="default", role="planner")
+    slow = ev.StepStarted(step=2, scope="seeker-1.1", tier=1, tier_name="b", reason="default")
+    judged = ev.ProgressJudged(
+        step=2, scope="seeker-1.1", indicator=1, made_progress=True, status="parsed"
+    )
+    run = a_run(room, ev.RunStarted(), waits, slow, judged, finished(3, scope="seeker-1.2"))
+    body = vera.get(f"/runs/{run.uuid}/snapshot.json").json()
+    assert [(s["seq"], s["step"]) for s in body["tail"]] == [(2, 1), (3, 2), (4, 2)]
+    assert [s["seq"] for s in body["steps"]] == [5]
+
+
+def test_bodies_hold_scores_and_discarded_drafts(room: Room, vera: Client) -> None:
+    scored = ev.ScorerReturned(
+        key="main:1", step=1, scorer="s", digest="d", request_digest="r", values=(0.2,),
+        duration_s=0.1,
+    )  # fmt: skip
+    discarded = ev.DraftDiscarded(
+        step=1, tier=0, tier_name="a", to_tier=1, to_name="b", reason="rejected"
+    )
+    run = a_run(room, scored, discarded, finished(1))
+    events = vera.get(f"/runs/{run.uuid}/steps.json").json()["events"]
+    assert [event["type"] for event in events] == ["scorer.returned", "draft.discarded"]
+
+
 def test_the_snapshot_of_an_ended_run_holds_its_end(room: Room, vera: Client) -> None:
     body = vera.get(f"/runs/{a_run(room, finished(1), END).uuid}/snapshot.json").json()
     assert [s["type"] for s in body["tail"]] == ["run.cancelled"]
@@ -73,6 +99,20 @@ def test_the_exported_log_is_the_log(room: Room, vera: Client) -> None:
         "RunCancelled",
     ]
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{run.ref}.jsonl"'
+
+
+def test_the_csv_says_which_agent_made_a_step(room: Room, vera: Client) -> None:
+    run = a_run(room, finished(1, scope="seeker-1.2", role="seeker", discarded=2))
+    [header, row] = csv.reader(
+        io.StringIO(vera.get(f"/runs/{run.uuid}/steps.csv").content.decode())
+    )
+    values = dict(zip(header, row, strict=True))
+    assert [values[name] for name in ("scope", "role", "discarded", "route_s")] == [
+        "seeker-1.2",
+        "seeker",
+        "2",
+        "0.0",
+    ]
 
 
 def test_the_steps_are_exported_as_csv(room: Room, vera: Client) -> None:
