@@ -35,18 +35,18 @@ class BlindParameters(AgentParameters):
 class RandomParameters(AgentParameters):
     """Every step drawn anew."""
 
-    weights: str = Field(
+    shares: str = Field(
         default="",
         max_length=200,
-        title="Weights",
+        title="Shares",
         description="One number per tier, lowest first, as in 0.7, 0.3: its chance to run a step, "
         "after scaling them to sum 1. Empty = all alike.",
     )
 
-    @field_validator("weights")
+    @field_validator("shares")
     @classmethod
-    def _are_weights(cls, text: str) -> str:
-        _weights(text)
+    def _are_shares(cls, text: str) -> str:
+        _shares(text)
         return text
 
 
@@ -179,34 +179,34 @@ class Period(Policy):
         return min(tier, top)
 
 
-def _weights(text: str) -> tuple[float, ...]:
+def _shares(text: str) -> tuple[float, ...]:
     """Read ``0.7, 0.3``; () if there is nothing.
 
     Raises:
-        ValueError: they are no weights.
+        ValueError: they are no shares.
     """
     if not text.strip():
         return ()
     try:
-        weights = tuple(float(part) for part in text.split(","))
+        shares = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError("give numbers with commas between them, as in 0.7, 0.3") from None
-    if not all(math.isfinite(w) and w >= 0 for w in weights) or not 0 < sum(weights) < math.inf:
-        raise ValueError("weights are finite, none is below 0, and one is above it")
-    return weights
+    if not all(math.isfinite(s) and s >= 0 for s in shares) or not 0 < sum(shares) < math.inf:
+        raise ValueError("shares are finite, none is below 0, and one is above it")
+    return shares
 
 
 def _random(parameters: RandomParameters, ladder: Ladder, resources: Resources) -> RandomTier:
     tiers = len(ladder.tiers)
-    weights = _weights(parameters.weights) or (1.0,) * tiers
-    if len(weights) != tiers:
+    shares = _shares(parameters.shares) or (1.0,) * tiers
+    if len(shares) != tiers:
         raise InvalidInput(
-            f"weights: the ladder {ladder.name!r} has {tiers} tiers, but {len(weights)} weights "
+            f"shares: the ladder {ladder.name!r} has {tiers} tiers, but {len(shares)} shares "
             "were given.",
-            field="weights",
+            field="shares",
         )
-    total = sum(weights)
-    return RandomTier(shares=tuple(weight / total for weight in weights))
+    total = sum(shares)
+    return RandomTier(shares=tuple(share / total for share in shares))
 
 
 def _matched(parameters: MatchedParameters, ladder: Ladder, resources: Resources) -> RandomTier:
@@ -248,7 +248,7 @@ def _period(parameters: PeriodParameters, ladder: Ladder, resources: Resources) 
 RANDOM = Strategy(
     name="random",
     title="Random",
-    summary="Every step on a tier drawn at random: all alike, or by weights of your choice.",
+    summary="Every step on a tier drawn at random: all alike, or by shares of your choice.",
     family="Blind switching",
     label="native",
     source="arXiv 2603.26034, Table 1 (Random)",

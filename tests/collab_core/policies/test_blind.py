@@ -42,14 +42,14 @@ def play(name: str, steps: int, *, tiers: int = 2, seed: int = 0, **raw: Any) ->
 def test_random_takes_the_tier_whose_part_of_the_unit_interval_is_hit() -> None:
     # the first draws of seed 0: 0.84 0.76 0.42 0.26 0.51 0.40 0.78 0.30
     assert play("random", 8) == [1, 1, 0, 0, 1, 0, 1, 0]
-    assert play("random", 8, weights="0.8, 0.2") == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert play("random", 8, shares="0.8, 0.2") == [1, 0, 0, 0, 0, 0, 0, 0]
     assert play("random", 8, tiers=3) == [2, 2, 1, 0, 1, 1, 2, 0]
     # 1 : 0 : 3 = 0.25, 0, 0.75
-    assert play("random", 4, tiers=3, weights="1,0,3") == [2, 2, 2, 2]
+    assert play("random", 4, tiers=3, shares="1,0,3") == [2, 2, 2, 2]
 
 
 def test_a_tier_without_weight_never_runs() -> None:
-    assert set(play("random", 300, tiers=3, weights="1,1,0")) == {0, 1}
+    assert set(play("random", 300, tiers=3, shares="1,1,0")) == {0, 1}
 
 
 @pytest.mark.parametrize("middle", ["skip", "use"])
@@ -101,14 +101,14 @@ def test_a_ladder_of_one_has_one_choice(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", ["a, b", "0, 0", "-1, 2", "nan, 1", "inf, 1", "1,,2", "1e308,1e308"]
+    "shares", ["a, b", "0, 0", "-1, 2", "nan, 1", "inf, 1", "1,,2", "1e308,1e308"]
 )
-def test_wrong_weights_are_told(weights: str) -> None:
+def test_wrong_shares_are_told(shares: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_parameters("random", {"weights": weights})
-    assert caught.value.field == "weights"
+        parse_parameters("random", {"shares": shares})
+    assert caught.value.field == "shares"
 
 
-def test_weights_for_another_ladder_are_told() -> None:
-    with pytest.raises(InvalidInput, match="2 tiers, but 3 weights"):
-        play("random", 1, weights="1,1,1")
+def test_shares_for_another_ladder_are_told() -> None:
+    with pytest.raises(InvalidInput, match="2 tiers, but 3 shares"):
+        play("random", 1, shares="1,1,1")
