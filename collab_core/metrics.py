@@ -1,13 +1,14 @@
 """Figures over finished runs, each with its formula. Needs numpy, the standard library, the domain.
 
-A tier path is the sequence of tiers of a run's steps, in order: ``[1, 1, 0, 0, 1]``.
+A tier path is the sequence of tiers of an agent instance's steps, in order: ``[1, 1, 0, 0, 1]``. A run
+of one agent has one, a run of a planner and its seekers has one for each of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,25 @@ class Interval(NamedTuple):
     high: float
 
 
+def tier_paths(steps: Iterable[tuple[str, int]]) -> list[list[int]]:
+    """Return the tier paths of a run's steps, given as (scope, tier): one for each instance.
+
+    Two steps of different instances are never neighbours, whatever their numbers.
+
+    >>> tier_paths([("", 1), ("seeker-1.1", 1), ("seeker-1.2", 0), ("seeker-1.1", 0), ("", 1)])
+    [[1, 1], [1, 0], [0]]
+    """
+    paths: dict[str, list[int]] = {}
+    for scope, tier in steps:
+        paths.setdefault(scope, []).append(tier)
+    return list(paths.values())
+
+
 def switching_ratio(paths: Sequence[Sequence[int]]) -> float | None:
     """Return the share of steps, in percent 0..100, whose tier differs from the step before.
 
-    Micro-average over trajectories; the first step of each counts neither way. None if no
-    trajectory has two steps.
+    Micro-average over trajectories, one for each agent instance: sum of switches over sum of
+    (steps - 1); the first step of each counts neither way. None if no trajectory has two steps.
 
     Source: AgentCollab Eq. 5.
 

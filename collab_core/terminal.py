@@ -23,6 +23,8 @@ _COLOURS = ("blue", "yellow", "cyan", "magenta")
 _VERDICTS = {1: "+ progress", 0: "o no progress", None: "- no verdict"}
 _ROWS = 14
 _BAR_CHARS = 16
+_TEXT_CHARS = 600
+"""Of streaming text, shared by all agents at work."""
 
 
 class LiveView:
@@ -34,8 +36,10 @@ class LiveView:
         self._finished: list[ev.StepFinished] = []
         self._verdicts: dict[int, ev.ProgressJudged] = {}
         self._switches: dict[int, ev.TierSwitched] = {}
-        self._running: ev.StepStarted | None = None
-        self._text = ""
+        self._discarded: dict[int, list[ev.DraftDiscarded]] = {}
+        self._running: dict[str, ev.StepStarted] = {}
+        """By agent instance."""
+        self._text: dict[str, str] = {}
         self._end: ev.AnyEvent | None = None
         self._told: list[ev.AnyEvent] = []
         """What the account of warm-ups is made of."""
@@ -71,34 +75,55 @@ class LiveView:
             self._told.append(record.event)
         match record.event:
             case ev.StepStarted() as event:
-                self._running, self._text = event, ""
+                self._running[event.scope], self._text[event.scope] = event, ""
+            case ev.DraftDiscarded() as event:
+                self._discarded.setdefault(event.step, []).append(event)
             case ev.ProgressJudged() as event:
                 self._verdicts[event.step] = event
             case ev.TierSwitched() as event:
                 self._switches[event.step] = event
             case ev.StepFinished() as event:
                 self._finished.append(event)
-                self._running = None
+                self._running.pop(event.scope, None)
             case ev.RunFinished() | ev.RunFailed() | ev.RunCancelled() as event:
                 self._end = event
 
     def render(self) -> RenderableType:
         """Return the whole picture."""
         parts: list[RenderableType] = [self._head(), self._steps()]
-        if self._running is not None:
-            body = Text(self._text[-600:] or "…")
-            title = f"step {self._running.step}, {self._running.tier_name}"
-            parts.append(Panel(body, title=title, border_style=_colour(self._running.tier)))
+        parts += self._working()
         if self._end is not None:
             parts.append(self._ending(self._end))
             if (account := warm_prefill(self._told)) is not None:
                 parts.append(Text(account.sentence))
         return Group(*parts)
 
+    def _working(self) -> list[RenderableType]:
+        """Return a panel for each agent at work; those that wait for others have none."""
+        busy = [one for one in self._running.values() if not self._waits(one)]
+        shown = _TEXT_CHARS // max(1, len(busy))
+        return [
+            Panel(
+                Text(self._text.get(one.scope, "")[-shown:] or "…"),
+                title=", ".join(filter(None, (f"step {one.step}", _agent(one), one.tier_name))),
+                border_style=_colour(one.tier),
+            )
+            for one in busy
+        ]
+
+    def _waits(self, step: ev.StepStarted) -> bool:
+        below = f"{step.scope}/" if step.scope else ""
+        return any(
+            other.scope != step.scope and other.scope.startswith(below) and other.step > step.step
+            for other in self._running.values()
+        )
+
     def _delta(self, delta: ev.ModelDelta) -> None:
-        if delta.kind == "text":
+        # what is generated aside (samples) has no place of its own here
+        if delta.kind == "text" and "~" not in delta.scope:
             # a new attempt starts again at offset 0 and replaces what the last one showed
-            self._text = self._text[: delta.offset] + delta.text
+            before = self._text.get(delta.scope, "")
+            self._text[delta.scope] = before[: delta.offset] + delta.text
 
     def _head(self) -> Text:
         tiers = " + ".join(tier.model for tier in self._spec.ladder.tiers)
@@ -106,18 +131,19 @@ class LiveView:
 
     def _steps(self) -> Table:
         table = Table(box=None, pad_edge=False)
-        for title in ("step", "tier", "s", "tok/s", "cumulative", "verdict", "action"):
+        several = any(step.scope for step in self._finished) or len(self._running) > 1
+        agent = ("agent",) if several else ()
+        for title in ("step", *agent, "tier", "s", "tok/s", "cumulative", "verdict", "action"):
             justify: JustifyMethod = "right" if title in ("step", "s", "tok/s") else "left"
             table.add_column(title, justify=justify, no_wrap=True)
-        longest = self._finished[-1].cumulative_s if self._finished else 1.0
+        longest = max((step.cumulative_s for step in self._finished), default=1.0)
         for step in self._finished[-_ROWS:]:
-            if (switch := self._switches.get(step.step)) is not None:
-                arrow = "up" if switch.to_tier > switch.from_tier else "down"
-                note = f"{arrow} to {switch.to_name}: {switch.reason.replace('_', ' ')}"
-                table.add_row("", "", "", "", Text(note, style="italic"), "", "")
+            for note in self._notes(step.step):
+                table.add_row("", *("" for _ in agent), "", "", "", Text(note, style="italic"))
             bar = round(_BAR_CHARS * step.cumulative_s / longest) if longest else 0
             table.add_row(
                 str(step.step),
+                *(_agent(step) for _ in agent),
                 Text(step.tier_name, style=_colour(step.tier)),
                 f"{step.latency.total_s:.1f}",
                 "" if step.tokens_per_s is None else f"{step.tokens_per_s:.0f}",
@@ -126,6 +152,18 @@ class LiveView:
                 Text(step.action[:60]),
             )
         return table
+
+    def _notes(self, step: int) -> list[str]:
+        """Return what happened on the way into a step: a switch, drafts that were rejected."""
+        notes = []
+        if (switch := self._switches.get(step)) is not None:
+            arrow = "up" if switch.to_tier > switch.from_tier else "down"
+            notes.append(f"{arrow} to {switch.to_name}: {switch.reason.replace('_', ' ')}")
+        notes += [
+            f"draft of {draft.tier_name} discarded, anew on {draft.to_name}"
+            for draft in self._discarded.get(step, ())
+        ]
+        return notes
 
     def _ending(self, event: ev.AnyEvent) -> Panel:
         if isinstance(event, ev.RunFinished):
@@ -136,6 +174,11 @@ class LiveView:
                 Text(f"{event.message}\n{event.hint}"), title=event.code, border_style="red"
             )
         return Panel(Text("stopped"), border_style="yellow")
+
+
+def _agent(step: ev.StepStarted | ev.StepFinished) -> str:
+    """Name the instance; an agent that works alone needs no name."""
+    return step.scope or (step.role if step.role != "agent" else "")
 
 
 def _colour(tier: int) -> str:
