@@ -12,6 +12,7 @@ from django.utils import timezone
 from collab_core.events import AnyEvent, RunQueued
 from collab_core.simulator.presets import ladder as preset_ladder
 from tests.e2e.ground import LONG, PASSWORD, QUESTION, STEPS, Ground
+from tests.e2e.learned import plant_learned
 from tests.e2e.payloads import HUGE, NAME, PAYLOADS
 from tests.e2e.stories import ENDS, Story, Turn, turns
 from webapp.runs import fold
@@ -40,6 +41,8 @@ def plant(servers: Mapping[str, str]) -> Ground:
         )
         ground.runs[f"long-{number}"] = _run(demo, told)
     _hostile(ground)
+    alice = User.objects.get(username="alice")
+    ground.learned = plant_learned(demo, name="probe-1", by=alice)
     return ground
 
 
@@ -113,6 +116,9 @@ def _hostile(ground: Ground) -> None:
         ladder_name=NAME,
         submitted_by=NAME,
         answer=f"{everything}\n{HUGE}",
+    )
+    ground.hostile_learned = plant_learned(
+        room, name=NAME, by=User.objects.get(username=NAME), hostile="\n".join(PAYLOADS[:4])
     )
     ground.runs["hostile-failed"] = _run(room, failed)
     ground.runs["hostile-finished"] = _run(room, finished)

@@ -16,6 +16,9 @@ class Ground:
     """What was planted: runs (their UUIDs) by what they show."""
 
     runs: dict[str, str] = field(default_factory=dict)
+    learned: dict[str, str] = field(default_factory=dict)
+    """Weights and trainings by what they show."""
+    hostile_learned: dict[str, str] = field(default_factory=dict)
     hostile_ladder: str = ""
     hostile_endpoint: str = ""
 

@@ -29,6 +29,10 @@ def _stop(page: Page) -> None:
     page.locator("[data-opens=stop-dialog]:visible").first.click()
 
 
+def _delete(page: Page) -> None:
+    page.locator("[data-opens=delete-dialog]").click()
+
+
 def _fork(page: Page) -> None:
     page.locator("[data-fork]").first.click()
 
@@ -46,7 +50,7 @@ def _reconnecting(page: Page) -> None:
 Scheme = Literal["light", "dark"]
 PAGES = (
     *("login", "list", "new run", "strategies", "tiers", "endpoint", "team", "compare"),
-    *("finished", "running", "failed"),
+    *("finished", "running", "failed", "train", "weights"),
 )
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "login": ("", "/login/", None),
@@ -55,6 +59,12 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "nothing found": ("alice", "/?q=nosuchword", None),
     "new run": ("alice", "/runs/new/", None),
     "strategies": ("alice", "/strategies/", None),
+    "train": ("alice", "/strategies/train/frugalgpt/", None),
+    "training under way": ("alice", "/strategies/trainings/{training-running}/", None),
+    "failed training": ("alice", "/strategies/trainings/{training-failed}/", None),
+    "finished training": ("alice", "/strategies/trainings/{training-finished}/", None),
+    "weights": ("alice", "/strategies/weights/{weights}/", None),
+    "delete dialog": ("alice", "/strategies/weights/{weights}/", _delete),
     "tiers": ("alice", "/tiers/", None),
     "endpoint": ("alice", "/tiers/endpoints/new/", None),
     "team": ("alice", "/teams/", None),
@@ -76,7 +86,7 @@ def _settled(page: Page) -> None:
         page.wait_for_function("() => document.getElementById('run').dataset.state !== 'loading'")
     if page.locator("#metrics").count():
         expect(page.locator("#metrics")).not_to_contain_text("Loading")
-    if page.locator("#plot:visible, #overlay:visible, #preview:visible").count():
+    if page.locator("#plot:visible, #overlay:visible, #preview:visible, #curve:visible").count():
         expect(page.locator(".main-svg").first).to_be_attached()
 
 
@@ -114,7 +124,7 @@ def _violations(page: Page, state: str) -> list[str]:
 @pytest.mark.parametrize("state", STATES)
 def test_a_page_is_accessible_and_fits(enter: Enter, ground: Ground, state: str) -> None:
     name, path, act = STATES[state]
-    page = enter(name, path.format(**ground.runs))
+    page = enter(name, path.format(**ground.runs, **ground.learned))
     _settled(page)
     if act:
         act(page)

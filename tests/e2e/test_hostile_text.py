@@ -99,6 +99,16 @@ def test_the_pages_of_hostile_things_show_their_names(enter: Enter, ground: Grou
     _nothing_of_ours(page)
 
 
+def test_the_pages_of_hostile_trainings_show_text(enter: Enter, ground: Ground) -> None:
+    page = enter(NAME)
+    for what, uuid in ground.hostile_learned.items():
+        kind = "weights" if what == "weights" else "trainings"
+        page.goto(f"/strategies/{kind}/{uuid}/")
+        expect(page.locator("h1")).to_have_text(NAME)
+        expect(page.locator("main")).to_contain_text(PAYLOADS[0].split()[0])
+        _nothing_of_ours(page)
+
+
 def _nothing_of_ours(page: Page) -> None:
     """No element of a payload became part of the page."""
     hostile = "iframe, object, embed, marquee, base, [src*='evil.example'], [href*='evil.example']"

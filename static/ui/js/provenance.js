@@ -9,7 +9,7 @@ export function provenanceNotes(origin, theme, { above = false } = {}) {
   const words = [origin.simulated ? "Simulated" : "", origin.stand_in ? "Stand-in encoder" : ""].filter(Boolean);
   if (!words.length) return [];
   return [{
-    text: words.join(", "), xref: "paper", yref: "paper", x: 1, y: 1, yshift: above ? 6 : 0, xanchor: "right", yanchor: above ? "bottom" : "top", showarrow: false,
+    text: words.length > 1 ? "Simulated, stand-in encoder" : words[0], xref: "paper", yref: "paper", x: 1, y: 1, yshift: above ? 6 : 0, xanchor: "right", yanchor: above ? "bottom" : "top", showarrow: false,
     font: { size: 12, color: theme.text3 }, bordercolor: theme.text3, borderwidth: 1, borderpad: 3,
   }];
 }
