@@ -10,6 +10,7 @@ from typing import Any
 
 from collab_core.benchmarks.language import parse_question
 from collab_core.simulator.browser import Browser
+from collab_core.simulator.conducted import conduct, conducted
 from collab_core.simulator.planner import team_turn
 from collab_core.simulator.reader import Reader
 from collab_core.simulator.roles import brief, informed, speak
@@ -53,10 +54,11 @@ def think(body: Mapping[str, Any], model: str, skill: Skill) -> Thought:
     randomness = f"{model}|{body.get('seed')}|{view.digest}"
     rng = random.Random(randomness)
     skill = brief(view, skill)
-    said = speak(view, skill, rng)
+    said = conduct(view, skill, rng) or speak(view, skill, rng)
     if said is not None:
         return Thought(text=said, randomness=randomness)
     turn = informed(view, team_turn(view, skill, rng) or _alone(view, skill, rng))
+    turn = conducted(view, turn)
     outcome = turn.take_turn()
     words = random.Random(f"{randomness}|words")
     wording = Wording(view, skill, words, voice=outcome.voice)

@@ -110,7 +110,7 @@ class MasRouterParameters(Parameters):
         "the same letter. maths: the same number.",
     )
     tool_steps: int = Field(
-        default=10,
+        default=20,
         ge=0,
         le=100,
         title="Tool calls of an agent",
@@ -285,10 +285,8 @@ class MasRouter:
         return {
             "stage": place + 1,
             "mode": work.mode,
-            "team": [
-                f"{EXPERTS[seat.expert].name} on {tiers[seat.tier].name}"
-                for seat in work.team.seats
-            ],
+            "roles": [EXPERTS[seat.expert].name for seat in work.team.seats],
+            "tiers": [tiers[seat.tier].name for seat in work.team.seats],
             "acting": [agent + 1 for agent in stage.agents],
         }
 

@@ -98,7 +98,7 @@ class OIMasParameters(Parameters):
         default=True, title="EarlyStop", description="Off (ours): always all turns."
     )
     tool_steps: int = Field(
-        default=10,
+        default=20,
         ge=0,
         le=100,
         title="Tool calls of a role",

@@ -127,7 +127,7 @@ def instruction(activation: Activation, *, tools: bool) -> str:
 def material(question: str, shown: Sequence[Output]) -> str:
     """Return the task and the latest outputs: models' text, which cannot close its tags."""
     blocks = [
-        f'<output role="{output.by.title}">\n'
+        f'<output role="{output.by.branch}">\n'
         f"{sealed(output.answer.text, 'output', limit=SHOWN_CHARS)}\n</output>"
         for output in shown[-SHOWN_OUTPUTS:]
         if output.answer.text

@@ -144,8 +144,8 @@ async def test_a_role_is_shown_the_task_and_what_was_written_before() -> None:
     refiner = next(r for r in requests if "You are the Refiner" in told(r))
     shown = refiner.transcript.messages[1]["content"]
     assert shown.startswith("Capital of France?\n\n")
-    assert '<output role="GeneratorCoT">\nParis\n</output>' in shown
-    assert '<output role="Verifier">\nVerdict: correct\n</output>' in shown
+    assert '<output role="generator_cot-1">\nParis\n</output>' in shown
+    assert '<output role="verifier-2">\nVerdict: correct\n</output>' in shown
 
 
 async def test_everything_is_charged_and_a_turn_lasts_as_long_as_its_longest_role() -> None:
