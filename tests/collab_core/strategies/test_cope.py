@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from collab_core import events as ev
 from collab_core.backends.base import ModelReply, ModelRequest
 from collab_core.backends.scripted import ScriptedBackend
-from collab_core.domain import Timing, ToolCall, Usage
-from collab_core.errors import InvalidInput
-from collab_core.runtime.engine import execute
+from collab_core.domain import Limits, Timing, ToolCall, Usage
+from collab_core.errors import EndpointFailed, InvalidInput
+from collab_core.runtime.engine import RunControl, execute
 from collab_core.runtime.journal import MemoryJournal
 from collab_core.strategies.registry import build_agent
 from tests.collab_core.replies import ladder, spec
@@ -56,9 +57,12 @@ class Samples:
         return reply(f"<answer>{text}</answer>", seconds=int(sample[2]) if sample else 2.0)
 
 
-async def solve(samples: Samples, **parameters: Any) -> tuple[Any, MemoryJournal, list[Any], Note]:
+async def solve(
+    samples: Samples, *, limit: int | None = None, **parameters: Any
+) -> tuple[Any, MemoryJournal, list[Any], Note]:
     backend, journal, tool = ScriptedBackend([samples] * 500), MemoryJournal(), Note()
-    run = spec("cope", parameters={"samples": len(samples.stages[0]), **parameters})
+    given = {"samples": len(samples.stages[0]), **parameters}
+    run = spec("cope", parameters=given, limits=Limits(max_steps=12, max_tokens=limit))
     terminal = await execute(run, journal, backend=backend, tools=(tool,))
     return terminal, journal, backend.requests, tool
 
@@ -227,3 +231,61 @@ def test_wrong_parameters_are_told(raw: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         build_agent("cope", raw, ladder())
     assert caught.value.field == field
+
+
+# --- what goes wrong beside others
+class Hanging(Samples):
+    """Sample 1 of stage 1 breaks, as soon as the others hang; or hangs with them."""
+
+    def __init__(self, *, breaks: bool) -> None:
+        super().__init__("aaa")
+        self.breaks = breaks
+        self.hanging = 0
+        self.stopped = 0
+
+    async def complete(self, request: ModelRequest, on_delta: Any = None) -> ModelReply:
+        if "plan-" in request.request_id:
+            return self(request)
+        if self.breaks and "execution-1.1" in request.request_id:
+            while self.hanging < 2:
+                await asyncio.sleep(0)
+            raise EndpointFailed("500 from the server")
+        self.hanging += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stopped += 1
+        raise AssertionError("never")
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_sample_that_breaks_stops_the_others_and_says_where() -> None:
+    backend, journal = Hanging(breaks=True), MemoryJournal()
+    run = spec("cope", parameters={"samples": 3})
+    terminal = await execute(run, journal, backend=backend, tools=())
+    assert (terminal.code, backend.stopped) == ("endpoint_failed", 2)  # type: ignore[union-attr]
+    assert "execution-1.1" in terminal.where  # type: ignore[union-attr]
+
+
+async def test_stop_ends_every_sample() -> None:
+    backend, journal, control = Hanging(breaks=False), MemoryJournal(), RunControl()
+    run = spec("cope", parameters={"samples": 3})
+    running = asyncio.ensure_future(
+        execute(run, journal, backend=backend, tools=(), control=control)
+    )
+    while backend.hanging < 3:
+        await asyncio.sleep(0)
+    control.request_cancel("alice")
+    terminal = await running
+    assert isinstance(terminal, ev.RunCancelled)
+    assert backend.stopped == 3
+    # the plans were paid for
+    assert terminal.totals.usage.output_tokens == 30
+
+
+async def test_a_limit_ends_the_cascade_between_its_calls() -> None:
+    terminal, _, requests, _ = await solve(Samples("abc", act=True), limit=900)
+    # 3 plans and 3 calls are 660 tokens; the next 3 are begun together, and no stage 2 after them
+    assert (terminal.ended_by, terminal.answer) == ("max_tokens", "")
+    assert len(requests) == 9
