@@ -45,6 +45,8 @@ test("a long run is a handful of traces and shapes", (data) => {
   const figure = runFigure(createModel({ run, steps, switches: [], tail: [], head: 1 }), THEME);
   ok(figure.data.length + figure.layout.shapes.length < 20, `${figure.data.length} traces, ${figure.layout.shapes.length} shapes`);
   ok(figure.layout.annotations.some((note) => note.text === "Simulated"));
+  const both = runFigure(createModel({ run: { ...run, stand_in: true }, steps, switches: [], tail: [], head: 1 }), THEME);
+  ok(both.layout.annotations.some((note) => note.text === "Simulated, stand-in encoder"));
 });
 
 test("the budget schedule is that of collab_core", (data) => {

@@ -174,10 +174,10 @@ function drawAll() {
 }
 
 function saveCsv() {
-  const lines = [["run", "ref", "strategy", "step", "tier", "level", "latency_s", "total_s", "output_tokens", "judgement", "action", "simulated", "scope", "role"]];
+  const lines = [["run", "ref", "strategy", "step", "tier", "level", "latency_s", "total_s", "output_tokens", "judgement", "action", "simulated", "scope", "role", "stand_in"]];
   models().forEach((model, index) => {
     if (!model) return;
-    for (const step of finished(model)) lines.push([LETTERS[index], runs[index].ref, model.run.strategy, step.step, step.tier_name, step.level, step.latency.total_s, step.cumulative_s, step.usage.output_tokens, verdict(step.check, step.indicator), step.action, model.run.simulated, step.scope || "", step.role]);
+    for (const step of finished(model)) lines.push([LETTERS[index], runs[index].ref, model.run.strategy, step.step, step.tier_name, step.level, step.latency.total_s, step.cumulative_s, step.usage.output_tokens, verdict(step.check, step.indicator), step.action, model.run.simulated, step.scope || "", step.role, Boolean(model.run.stand_in)]);
   });
   const blob = new Blob([lines.map((line) => line.map(csvCell).join(",")).join("\r\n")], { type: "text/csv" });
   const url = URL.createObjectURL(blob);

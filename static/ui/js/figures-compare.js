@@ -1,9 +1,10 @@
 // The overlay of staircases. Pure: models, theme and options in, a plotly figure out.
-import { axis, baseLayout, DENSE, plain, simulatedNote, stairLine, tierColour, waitLine, yTop } from "./figures.js";
+import { axis, baseLayout, DENSE, plain, stairLine, tierColour, waitLine, yTop } from "./figures.js";
 import { stairPath } from "./figures-dense.js";
 import { instanceName, place } from "./instances.js";
 import { capital, finished, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
+import { provenanceNotes } from "./provenance.js";
 
 const DASHES = ["solid", "solid", "solid", "solid", "dash", "dot"];
 export const RUN_KEYS = ["runA", "runB", "runC", "runD", "runE", "runF"];
@@ -28,7 +29,7 @@ export function overlayFigure(models, theme, options) {
       xaxis: { ...axis(theme), range: [0.5, lastStep * (options.compact ? 1.55 : 1.26) + 1], showgrid: false, showline: true, linecolor: theme.borderStrong, tickformat: "d", title: { text: parallel ? "Step along the path" : "Step", font: { size: 12, color: theme.text3 }, standoff: 6 } },
       yaxis: { ...axis(theme), range: [0, yTop(peak)], ticksuffix: " s", showline: true, linecolor: theme.borderStrong },
       shapes: loaded.filter((one) => one.marks.length > DENSE).flatMap((one) => denseStairs(one, theme, options)),
-      annotations: [...ends.flatMap((end) => badge(end, theme)), ...simulatedNote(loaded.some((one) => one.model.run.simulated), theme)],
+      annotations: [...ends.flatMap((end) => badge(end, theme)), ...provenanceNotes(originOf(loaded.map((one) => one.model.run)), theme)],
     },
   };
 }
@@ -131,4 +132,9 @@ export function doubtful(steps) {
     if (step.action) seen.add(call);
   }
   return n;
+}
+
+/** What holds for a picture of several runs: whatever holds for one of them. */
+function originOf(runs) {
+  return { simulated: runs.some((run) => run.simulated), stand_in: runs.some((run) => run.stand_in) };
 }

@@ -4,6 +4,7 @@ import { instanceName, place } from "./instances.js";
 import { allSpans, laneNames, laneOf, plain } from "./lanes.js";
 import { capital, finished, isStall, runningSteps, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
+import { provenanceNotes } from "./provenance.js";
 
 export { plain };
 
@@ -235,7 +236,7 @@ function runLayout(shared, { compact = false, title = "" }) {
     ...baseLayout(theme, { compact, title, height: compact ? 500 : 556 }),
     barmode: "overlay",
     shapes: [...bands(model, theme, placed), ...(shared.dense ? denseShapes(shared) : [])],
-    annotations: [...panelTitles(theme, placed.parallel), ...notes(shared), ...simulatedNote(model.run.simulated, theme)],
+    annotations: [...panelTitles(theme, placed.parallel), ...notes(shared), ...provenanceNotes(model.run, theme)],
     xaxis: { ...axis(theme), anchor: "y3", range: [0.5, grown(last + 3, 5, 16) + 0.5], showgrid: false, title: { text: placed.parallel ? "Step along the path" : "Step", font: { size: 12, color: theme.text3 }, standoff: 6 }, tickformat: "d", ...stepTicks(grown(last + 3, 5, 16)), showspikes: true, spikemode: "across", spikecolor: theme.borderStrong, spikethickness: -2, spikedash: "solid", showline: true, linecolor: theme.borderStrong },
     yaxis: { ...axis(theme), domain: DOMAINS.y, range: [0, yTop(peak)], ...left(theme) },
     yaxis2: { ...axis(theme), domain: DOMAINS.y2, range: [0, grown(fastest, 20, 20) * 1.1], nticks: 4, ...left(theme) },
@@ -293,12 +294,6 @@ function notes(shared) {
     list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: lastPlace(placed) + 0.5, y: sums.topMean * lastPlace(placed), xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
   }
   return list;
-}
-
-/** Figures of simulated tiers say so, in the picture itself too. */
-export function simulatedNote(simulated, theme) {
-  if (!simulated) return [];
-  return [{ text: "Simulated", xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "top", showarrow: false, font: { size: 12, color: theme.text3 }, bordercolor: theme.text3, borderwidth: 1, borderpad: 3 }];
 }
 
 /** One sentence for people who do not see the plot. */

@@ -79,7 +79,10 @@ const HANDLERS = {
     const running = runningOf(model, event.scope);
     if (running?.started.step === event.step) running.live.delete(callOf(event));
   },
-  [EVENTS.scorerReturned]: (model, event) => { keep(body(model, event.step), event); },
+  [EVENTS.scorerReturned]: (model, event) => {
+    keep(body(model, event.step), event);
+    if (event.stand_in && !model.run.stand_in) model.run = { ...model.run, stand_in: true };
+  },
   [EVENTS.draftDiscarded]: (model, event) => { keep(body(model, event.step), event); },
   [EVENTS.toolReturned]: (model, event) => { keep(body(model, event.step), event); },
   [EVENTS.progressJudged]: (model, event) => { keep(body(model, event.step), event); },

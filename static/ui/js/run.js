@@ -115,6 +115,7 @@ function drawFigures(model) {
   // the limit is that of the main agent; those it sets to work have their own
   const team = sums.instances > 1;
   show("steps", String(sums.steps), team ? ` · ${sums.mainSteps} of ${limit}` : ` of ${limit}`);
+  $("stand-in").hidden = !model.run.stand_in;
   /** @type {any} */ ($("kpi-steps-meter")).value = Math.min(1, (team ? sums.mainSteps : sums.steps) / limit);
   drawElapsed(model, sums);
   show("speedup", sums.speedup === null ? "n/a" : sums.speedup.toFixed(2), sums.speedup === null ? "" : "×", sums.speedup === null ? "needs a top-tier step" : `vs ${model.names.at(-1)} only, est.`);
