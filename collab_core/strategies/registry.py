@@ -132,11 +132,12 @@ def build_agent(
             seeker_steps=parameters.seeker_steps,
             writer_steps=parameters.writer_steps,
         )
-        return PlannerExecutor(_options(parameters), team, new_policy, loads=strategy.loads)
-    return ReActAgent(_options(parameters), new_policy)
+        return PlannerExecutor(loop_options(parameters), team, new_policy, loads=strategy.loads)
+    return ReActAgent(loop_options(parameters), new_policy)
 
 
-def _options(parameters: AgentParameters) -> LoopOptions:
+def loop_options(parameters: AgentParameters) -> LoopOptions:
+    """Return what the parameters say of the agent's loop."""
     return LoopOptions(
         check_mode=parameters.check_mode,
         missing_verdict=parameters.missing_verdict,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -25,8 +25,8 @@ from collab_core.policies.assigned import Assigned
 from collab_core.policies.base import Policy
 from collab_core.policies.fixed import tier_position
 from collab_core.runtime.session import Call, Session
-from collab_core.strategies.base import Parameters, Resources, Strategy
-from collab_core.strategies.solvers import Sampling, sealed
+from collab_core.strategies.base import AgentParameters, Parameters, Resources, Strategy
+from collab_core.strategies.solvers import sealed
 from collab_core.strategies.workflow_file import (
     EXAMPLES,
     Role,
@@ -78,10 +78,10 @@ class WorkflowParameters(Parameters):
 
 
 class Seat(NamedTuple):
-    """Who runs a role: a maker of policies, and whether they act on progress checks."""
+    """Who runs a role: a maker of policies, and how the role's loop runs under them."""
 
     new_policy: Callable[[], Policy]
-    judged: bool
+    options: LoopOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,6 @@ class Plan:
     workflow: Workflow
     seats: Mapping[str, Seat]
     """By role id."""
-    sampling: Sampling = field(default_factory=Sampling)
 
 
 class _Speaker(ReActLoop):
@@ -147,19 +146,14 @@ class WorkflowAgent:
     ) -> ReActLoop:
         seat = self.plan.seats[role.id]
         head = [
-            {"role": "system", "content": self._told(role, judged=seat.judged)},
+            {"role": "system", "content": self._told(role, seat.options)},
             {"role": "user", "content": _material(session.task.question, inputs)},
         ]
-        options = LoopOptions(
-            check_mode="inline" if seat.judged else "off",
-            temperature=self.plan.sampling.temperature,
-            top_p=self.plan.sampling.top_p,
-        )
         kind = ReActLoop if role.tools else _Speaker
         return kind(
             session,
             seat.new_policy(),
-            options,
+            seat.options,
             head=head,
             role=role.id,
             # a last step is forced to answer; who writes once must not be
@@ -167,7 +161,8 @@ class WorkflowAgent:
             started_s=started_s,
         )
 
-    def _told(self, role: Role, *, judged: bool) -> str:
+    def _told(self, role: Role, options: LoopOptions) -> str:
+        judged = options.check_mode == "inline"
         check = prompt("inline_check") if judged else ""
         frame = prompt("workflow_tools").replace("{check}\n", f"{check}\n" if check else "")
         parts = [role.prompt.strip(), frame if role.tools else prompt("workflow_text")]
@@ -200,41 +195,49 @@ def _build(parameters: WorkflowParameters, ladder: Ladder, resources: Resources)
         path = resources.locate(reference, field="workflow")
     workflow = read_workflow(path, field="workflow")
     seats = {role.id: _seat(role, parameters, ladder, resources) for role in workflow.roles}
-    sampling = Sampling(temperature=parameters.temperature, top_p=parameters.top_p)
-    return WorkflowAgent(Plan(workflow=workflow, seats=seats, sampling=sampling))
+    return WorkflowAgent(Plan(workflow=workflow, seats=seats))
 
 
 def _seat(role: Role, parameters: WorkflowParameters, ladder: Ladder, resources: Resources) -> Seat:
+    sampling = {"temperature": parameters.temperature, "top_p": parameters.top_p}
     if parameters.over == "policy":
-        return _policy_seat(
-            parameters.policy, _decoded(parameters.policy_parameters), ladder, resources
-        )
+        given = {**sampling, **_decoded(parameters.policy_parameters)}
+        return _policy_seat(parameters.policy, given, ladder, resources)
     if parameters.over == "file" and role.policy:
-        return _policy_seat(role.policy, role.parameters, ladder, resources)
-    given = role.tier if parameters.over == "file" and role.tier else parameters.tier
-    tier = tier_position(given, ladder, field="tier" if given == parameters.tier else "workflow")
+        return _policy_seat(role.policy, {**sampling, **role.parameters}, ladder, resources)
+    own = parameters.over == "file" and role.tier
+    tier = tier_position(
+        role.tier if own else parameters.tier, ladder, field="workflow" if own else "tier"
+    )
     why = f"The role runs on {ladder.tiers[tier].name}."
-    return Seat(lambda: Assigned(tier=tier, reason="role", why=why), judged=False)
+    return Seat(
+        lambda: Assigned(tier=tier, reason="role", why=why),
+        LoopOptions(check_mode="off", temperature=parameters.temperature, top_p=parameters.top_p),
+    )
 
 
 def _policy_seat(name: str, raw: Mapping[str, Any], ladder: Ladder, resources: Resources) -> Seat:
     # imported here: the registry lists this very file
-    from collab_core.strategies.registry import find, parse_parameters  # noqa: PLC0415
+    from collab_core.strategies.registry import (  # noqa: PLC0415
+        find,
+        loop_options,
+        parse_parameters,
+    )
 
-    strategy = find(name)
-    build = strategy.policy
-    if build is None:
+    build, parsed = find(name).policy, parse_parameters(name, raw)
+    if build is None or not isinstance(parsed, AgentParameters):
         raise InvalidInput(
             f"policy: {name} is a whole method; a role needs a policy.", field="policy"
         )
-    parsed = parse_parameters(name, raw)
+    if parsed.agent != "react":
+        raise InvalidInput(f"policy: a role is one agent, not a {parsed.agent}.", field="policy")
     # built here once, so that what is wrong is found before the first step
     first: list[Policy] = [build(parsed, ladder, resources)]
 
     def new_policy() -> Policy:
         return first.pop() if first else build(parsed, ladder, resources)
 
-    return Seat(new_policy, judged=True)
+    return Seat(new_policy, loop_options(parsed))
 
 
 def _decoded(text: str) -> dict[str, Any]:

@@ -196,6 +196,17 @@ async def test_a_policy_decides_in_every_role(tmp_path: Path) -> None:
     assert [r.tier.name for r in requests] == ["large", "large"]
 
 
+async def test_a_policys_agent_options_hold_in_its_role(tmp_path: Path) -> None:
+    raw = '{"check_mode": "separate", "temperature": 0.1}'
+    path = write(tmp_path, role("a", tools=True))
+    _, _, requests = await work(path, over="policy", policy="small", policy_parameters=raw)
+    assert {r.temperature for r in requests} == {0.1}
+    assert "<progress>" not in requests[0].transcript.messages[0]["content"]
+    _, _, requests = await work(path, over="policy", policy="small", temperature=0.3)
+    assert {r.temperature for r in requests} == {0.3}
+    assert "<progress>" in requests[0].transcript.messages[0]["content"]
+
+
 async def test_a_roles_own_policy_is_its_own(tmp_path: Path) -> None:
     own = role("a", policy="first-k-large", parameters={"large_steps": 1})
     _, _, requests = await work(write(tmp_path, own, role("b", "a")))
@@ -218,6 +229,7 @@ async def test_an_output_cannot_close_its_tag(tmp_path: Path) -> None:
         ({"tier": "huge"}, "tier"),
         ({"over": "policy", "policy": "cope"}, "policy"),
         ({"over": "policy", "policy": "none"}, "strategy"),
+        ({"over": "policy", "policy": "large-planner"}, "policy"),
         ({"over": "policy", "policy_parameters": "["}, "policy_parameters"),
         ({"over": "policy", "policy_parameters": '{"growth": -1}'}, "growth"),
     ],
