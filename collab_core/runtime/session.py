@@ -255,7 +255,7 @@ class Session:
                 call_id=call.id,
                 tool=call.name,
                 arguments=call.arguments,
-                observation=observation,
+                observation=neutralised(observation),
                 error=error,
                 duration_s=duration_s,
                 delegated=True,
