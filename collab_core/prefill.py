@@ -46,13 +46,19 @@ class WarmPrefill:
     @property
     def sentence(self) -> str:
         """The account in words."""
-        saved = "an unknown number of" if self.saved_tokens is None else f"{self.saved_tokens:,}"
-        about = "" if self.saved_s is None else f" (about {self.saved_s:.2f} s)"
+        found = "an unknown number of tokens"
+        if self.saved_tokens is not None:
+            found = f"{self.saved_tokens:,} more tokens"
+        about = "" if self.saved_s is None else f", about {self.saved_s:.2f} s"
         return (
-            f"Warm prefill: {self.calls} warm-ups took {self.busy_s:.2f} s beside the steps and held "
-            f"them up {self.waited_s:.2f} s; {self.take_overs} take-overs found {saved} more tokens "
-            f"cached{about}."
+            f"Warm prefill: {_counted(self.calls, 'warm-up')} took {self.busy_s:.2f} s beside the "
+            f"steps and held them up {self.waited_s:.2f} s. "
+            f"{_counted(self.take_overs, 'take-over')} found {found} cached{about}."
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 @dataclass(kw_only=True)

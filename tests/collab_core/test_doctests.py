@@ -8,7 +8,9 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["budgets", "progress", "metrics", "runtime.costs"])
+@pytest.mark.parametrize(
+    "module", ["budgets", "progress", "metrics", "runtime.costs", "strategies.agreement"]
+)
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"collab_core.{module}"))
     assert results.attempted > 0

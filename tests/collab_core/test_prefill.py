@@ -68,6 +68,15 @@ def test_saved_tokens_are_those_beyond_the_tiers_own_cache() -> None:
     assert account.saved_usd == pytest.approx(590 * 0.9 / 1e6)
 
 
+def test_the_account_in_words() -> None:
+    account = warm_prefill(STORY)
+    assert account is not None
+    assert account.sentence == (
+        "Warm prefill: 1 warm-up took 2.50 s beside the steps and held them up 0.50 s. "
+        "1 take-over found 590 more tokens cached, about 0.59 s."
+    )
+
+
 def test_a_warm_up_that_nobody_used_saved_nothing() -> None:
     account = warm_prefill([queued(price_input_usd=1.0), *STORY[:-1]])
     assert account is not None

@@ -25,6 +25,7 @@ from webapp.runs import services
 from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms
 from webapp.runs.models import Collection, Run, SampleTask, Status
 from webapp.runs.queries import DEFAULT_ORDER, OUTCOMES, RunFilters, list_runs
+from webapp.runs.warm import warm_account
 from webapp.schema_fields import SchemaForm
 from webapp.static_files import PLOTLY_URL_PATH
 from webapp.teams.access import active_workspace, current_user, member_required, role_in
@@ -135,6 +136,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "plotly_js": static(PLOTLY_URL_PATH),
         "compare_url": _compare_url(run),
         "tools": _tool_words(run),
+        "warm": warm_account(run) if run.ended else None,
     }
     if may_run:
         context["fork_form"] = ForkForm(

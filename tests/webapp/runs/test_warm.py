@@ -4,7 +4,7 @@ import pytest
 
 from tests.collab_core.test_prefill import STORY
 from tests.webapp.personas import Room
-from webapp.runs.models import Run
+from webapp.runs.models import Run, Status
 from webapp.runs.services import _insert
 from webapp.runs.warm import warm_account
 
@@ -28,6 +28,13 @@ def test_rest_shows_the_account_with_the_prices_of_the_run(room: Room) -> None:
     assert body["warm_prefill"]["take_overs"] == 1
     # cached tokens have no price of their own here, so they save no money
     assert body["warm_prefill"]["saved_usd"] == pytest.approx(0.0)
+
+
+def test_the_page_of_an_ended_run_tells_the_account(room: Room) -> None:
+    run = story(room, "signs")
+    Run.objects.filter(pk=run.pk).update(status=Status.FINISHED)
+    page = room.client("bob").get(f"/runs/{run.uuid}/").content.decode()
+    assert "1 take-over found 590 more tokens cached" in page
 
 
 def test_a_run_that_warms_nothing_reads_nothing(
