@@ -7,6 +7,7 @@ checked by the model when the form is submitted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django import forms
@@ -92,17 +93,23 @@ def schema_form(
 
     ``weights``: what may be chosen for a field that names weights, by kind.
     """
-    whole = model.model_json_schema()
-    schemas = {
-        name: _resolved(schema, whole.get("$defs", {}))
-        for name, schema in whole.get("properties", {}).items()
-    }
+    schemas = properties_of(model)
     fields: dict[str, Any] = {
         name: weights_field(schema, weights or {}) if schema.get("weights") else field_of(schema)
         for name, schema in schemas.items()
     }
     groups = {name: str(schema["group"]) for name, schema in schemas.items() if "group" in schema}
     return type("ModelForm", (SchemaForm,), {**fields, "groups": groups})
+
+
+@lru_cache(maxsize=256)
+def properties_of(model: type[BaseModel]) -> Mapping[str, Schema]:
+    """Return the JSON schema of each field of a model, references followed; do not change it."""
+    whole = model.model_json_schema()
+    return {
+        name: _resolved(schema, whole.get("$defs", {}))
+        for name, schema in whole.get("properties", {}).items()
+    }
 
 
 def kinds_of(schema: Schema) -> list[str]:

@@ -73,6 +73,7 @@ PAGES: dict[str, Row] = {
     "runs/<uuid:uuid>/cancel/": Row("member", "POST"),
     "runs/<uuid:uuid>/rerun/": Row("member", "POST"),
     "runs/<uuid:uuid>/fork/": Row("member", "POST", FORK),
+    "runs/<uuid:uuid>/fork/parameters/": Row("member"),
     "teams/switch/": Row("own", "POST"),
     "teams/members/add/": Row("owner", "POST"),
     "teams/members/<int:pk>/role/": Row("owner", "POST", {"role": "viewer"}),
@@ -183,7 +184,8 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
     if "tokens" in path and role in room.users:
         pk = Token.objects.issue(room.users[role], "t")[0].pk
     path = (
-        path.replace("<uuid:uuid>", str(uuid))
+        path.replace("fork/parameters/", "fork/parameters/?strategy=large")
+        .replace("<uuid:uuid>", str(uuid))
         .replace("<uuidstr:uuid>", str(uuid))
         .replace("<slug:kind>", "isotonic")
         .replace("<int:pk>", str(pk))

@@ -59,7 +59,9 @@ def told(weights: Weights) -> Told:
         runs=runs[:RUNS_SHOWN],
         runs_more=max(0, int(trained.get("runs", 0)) - len(runs[:RUNS_SHOWN])),
         options=list(manifest.get("options", {}).items()),
-        splits=", ".join(f"{part.replace('_', ' ')} {size}" for part, size in trained.get("splits", {}).items()),
+        splits=", ".join(
+            f"{part.replace('_', ' ')} {size}" for part, size in trained.get("splits", {}).items()
+        ),
         curve=list(manifest.get("calibration", [])),
     )
 

@@ -25,7 +25,7 @@ from collab_core.strategies.registry import STRATEGIES, build_agent
 from webapp.learning.models import Weights
 from webapp.runs.models import Run
 from webapp.runs.specs import resources
-from webapp.schema_fields import kinds_of
+from webapp.schema_fields import kinds_of, properties_of
 from webapp.teams.access import require_owner, role_in
 from webapp.teams.models import User, Workspace
 
@@ -39,7 +39,7 @@ RUN_IDS_KEPT = 200
 # --- what may be chosen -------------------------------------------------------------------------
 def weights_parameters(strategy: Strategy) -> dict[str, list[str]]:
     """Return the kinds that each weights parameter of a strategy takes."""
-    properties = strategy.parameters.model_json_schema()["properties"]
+    properties = properties_of(strategy.parameters)
     found = {name: kinds_of(schema) for name, schema in properties.items()}
     return {name: kinds for name, kinds in found.items() if kinds}
 

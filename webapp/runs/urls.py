@@ -15,4 +15,5 @@ urlpatterns = [
     path("runs/<uuid:uuid>/cancel/", views.cancel, name="cancel"),
     path("runs/<uuid:uuid>/rerun/", views.rerun, name="rerun"),
     path("runs/<uuid:uuid>/fork/", views.fork, name="fork"),
+    path("runs/<uuid:uuid>/fork/parameters/", views.fork_parameters, name="fork_parameters"),
 ]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
@@ -22,13 +22,19 @@ from collab_core.strategies.registry import STRATEGIES
 from webapp.forms_summary import faults
 from webapp.learning.weights import offers
 from webapp.runs import services
-from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms
+from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms, parameters_form
 from webapp.runs.models import Collection, Run, SampleTask, Status
 from webapp.runs.queries import DEFAULT_ORDER, OUTCOMES, RunFilters, list_runs
 from webapp.runs.warm import warm_account
 from webapp.schema_fields import SchemaForm
 from webapp.static_files import PLOTLY_URL_PATH
-from webapp.teams.access import active_workspace, current_user, member_required, role_in
+from webapp.teams.access import (
+    active_workspace,
+    current_user,
+    member_required,
+    require_may_run,
+    role_in,
+)
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder
 
@@ -144,9 +150,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
             initial={"strategy": run.strategy, "ladder": run.ladder and run.ladder.uuid},
             auto_id="fork_%s",
         )
-        context["parameter_forms"] = parameter_forms(
-            initial={run.strategy: run.parameters}, weights=offers(run.workspace)
-        )
+        context["fork_parameters"] = _fork_parameters(run, run.strategy)
     return render(request, "runs/detail.html", context)
 
 
@@ -364,6 +368,26 @@ def rerun(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return redirect("runs:detail", uuid=run.uuid)
 
 
+def _fork_parameters(run: Run, strategy: str) -> SchemaForm | None:
+    """Return the form of a strategy's parameters, with the run's own as a beginning."""
+    if strategy not in STRATEGIES:
+        return None
+    initial = run.parameters if strategy == run.strategy else None
+    form = parameters_form(STRATEGIES[strategy], weights=offers(run.workspace))
+    return form(prefix=strategy, initial=initial, auto_id="fork_%s")
+
+
+@require_GET
+def fork_parameters(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The part of the fork's dialog that depends on the chosen strategy."""
+    run = visible_run(request, uuid)
+    require_may_run(role_in(current_user(request), run.workspace_id))
+    form = _fork_parameters(run, request.GET.get("strategy", ""))
+    if form is None:
+        raise Http404
+    return render(request, "runs/_fork_parameters.html", {"fork_parameters": form})
+
+
 @require_POST
 def fork(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Branch a run off after one of its steps."""
@@ -372,8 +396,10 @@ def fork(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, uuid, InvalidInput(_first_error(form)))
     data = form.cleaned_data
-    forms = parameter_forms(request.POST, weights=offers(run.workspace))
-    parameters = forms[data["strategy"]]
+    strategy = STRATEGIES[data["strategy"]]
+    parameters = parameters_form(strategy, weights=offers(run.workspace))(
+        request.POST, prefix=strategy.name
+    )
     if not parameters.is_valid():
         return _refused(request, uuid, InvalidInput(_first_error(parameters)))
     try:

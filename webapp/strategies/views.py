@@ -20,7 +20,7 @@ from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
 from webapp.learning.catalogue import learned
 from webapp.runs.forms import parameters_form
-from webapp.schema_fields import kinds_of
+from webapp.schema_fields import kinds_of, properties_of
 from webapp.static_files import PLOTLY_URL_PATH
 from webapp.teams.access import active_workspace
 
@@ -91,7 +91,6 @@ def families() -> list[FamilyOfCards]:
 
 def parameters_of(strategy: Strategy) -> list[Parameter]:
     """Return the rows of a strategy's parameter table, from its model."""
-    properties = strategy.parameters.model_json_schema()["properties"]
     return [
         Parameter(
             name=name,
@@ -100,7 +99,7 @@ def parameters_of(strategy: Strategy) -> list[Parameter]:
             default=schema.get("default"),
             allowed=_allowed(schema),
         )
-        for name, schema in properties.items()
+        for name, schema in properties_of(strategy.parameters).items()
     ]
 
 

@@ -215,3 +215,15 @@ def test_numbers_read_like_those_of_the_page() -> None:
         "7.20 s", "93.1 s", "120 s", "12 min 4 s", "2 h 13 min", "n/a",
     ]  # fmt: skip
     assert [usd(v) for v in (None, 0, 0.0041, 12.5)] == ["unknown", "$0", "$0.0041", "$12.50"]
+
+
+def test_the_forks_dialog_asks_for_the_parameters_of_the_chosen_strategy(
+    bob: Client, room: Room
+) -> None:
+    run = room.submit(strategies=[("agentcollab", {"budget_base": 5})])
+    own = bob.get(f"/runs/{run.uuid}/").content.decode()
+    assert 'name="agentcollab-budget_base" value="5"' in own
+    assert 'name="random-' not in own, "only what was asked for is sent"
+    url = f"/runs/{run.uuid}/fork/parameters/"
+    assert 'name="random-' in bob.get(url, {"strategy": "random"}).content.decode()
+    assert bob.get(url, {"strategy": "nothing"}).status_code == 404
