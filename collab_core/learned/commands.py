@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +17,7 @@ import msgspec
 
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput, RunCancelled
+from collab_core.learned import live_commands
 from collab_core.learned.logs import read_logs
 from collab_core.learned.published import load_hf_classifier
 from collab_core.learned.store import Manifest, read_manifest
@@ -54,6 +55,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="one per tier, cheapest first: the ladder that --pairs are for",
     )
     add("--classifier", type=Path, help="the folder of a published RouteLLM classifier")
+    live_commands.add_arguments(parser)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
@@ -81,10 +83,10 @@ def run_train(args: argparse.Namespace) -> int:
     as_json = args.progress == "json"
     if args.exit_with_stdin:
         threading.Thread(target=_watch_stdin, name="stdin", daemon=True).start()
-    with _stoppable() as stopped:
+    with _stoppable() as stopped, ExitStack() as open_while_training:
         manifest = train(
             args.kind,
-            _source(args),
+            _source(args, open_while_training),
             args.out,
             dict(_pair(text, "--option") for text in args.option),
             seed=args.seed,
@@ -135,9 +137,12 @@ def describe(manifest: Manifest) -> str:
     return "\n".join(_plain(line) for line in lines) + "\n"
 
 
-def _source(args: argparse.Namespace) -> Source:
-    if args.pairs is not None and args.logs:
-        raise InvalidInput("Give --logs or --pairs, not both.", field="logs")
+def _source(args: argparse.Namespace, open_while_training: ExitStack) -> Source:
+    if sum((args.pairs is not None, bool(args.logs), args.live is not None)) > 1:
+        raise InvalidInput("Give one of --logs, --pairs and --live.", field="logs")
+    if args.live is not None:
+        ladder = open_while_training.enter_context(live_commands.open_ladder(args))
+        return ladder.source()
     if args.pairs is not None:
         return pair_source(args.pairs, tuple(_pair(text, "--ladder") for text in args.ladder))
     if not args.logs:

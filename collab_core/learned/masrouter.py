@@ -199,14 +199,14 @@ class Cascade:
 
     def __init__(self, params: Mapping[str, Array], modes: Array, experts: Array) -> None:
         """``modes`` (6, D) and ``experts`` (E, D): their embedded texts."""
-        self._params, self.modes, self.experts = params, modes, experts
+        self.params, self.modes, self.experts = params, modes, experts
 
     def look_at_modes(self, question: Array) -> ModeScores:
         """``question`` (D,)."""
         wide = np.broadcast_to(question, self.modes.shape)
         return ModeScores(
-            softmax(mode_logits(self._params, question[None], self.modes)[0]),
-            sigmoid(size_logits(self._params, wide, self.modes)),
+            softmax(mode_logits(self.params, question[None], self.modes)[0]),
+            sigmoid(size_logits(self.params, wide, self.modes)),
         )
 
     def look_at_seat(
@@ -216,11 +216,11 @@ class Cascade:
         history = before_vector(self.experts, before)
         chosen = self.modes[mode]
         logits = expert_logits(
-            self._params, question[None], chosen[None], history[None], self.experts
+            self.params, question[None], chosen[None], history[None], self.experts
         )[0]
         logits[list(blocked)] = -np.inf
         asked, how = (np.broadcast_to(vector, self.experts.shape) for vector in (question, chosen))
-        tiers = tier_logits(self._params, asked, how, self.experts)
+        tiers = tier_logits(self.params, asked, how, self.experts)
         return SeatScores(softmax(logits), softmax(tiers))
 
 

@@ -59,18 +59,23 @@ class Chooser:
     """The present networks at work; ``seed`` None = always the most probable."""
 
     def __init__(self, cascade: Cascade, embeddings: Embeddings, seed: int | None) -> None:
-        self._cascade, self._embeddings = cascade, embeddings
+        self.cascade, self._embeddings = cascade, embeddings
         self._chance = None if seed is None else random.Random(seed)
+
+    @property
+    def draws(self) -> bool:
+        """True = it explores."""
+        return self._chance is not None
 
     def team(self, question: str, *, blocked: Sequence[int] = ()) -> Team:
         vector = self._embeddings.of([question])[0]
-        found = self._cascade.look_at_modes(vector)
+        found = self.cascade.look_at_modes(vector)
         mode = draw_mode(found, self._chance)
         size = draw_size(float(found.sizes[mode]), self._chance, explore=True)
         seats: list[Seat] = []
         for _ in range(size):
             before = [seat.expert for seat in seats]
-            scores = self._cascade.look_at_seat(vector, mode, before, blocked)
+            scores = self.cascade.look_at_seat(vector, mode, before, blocked)
             seats.append(draw_seat(scores, self._chance))
         return Team(mode, tuple(seats))
 

@@ -174,19 +174,24 @@ class Player:
         seed: int | None,
     ) -> None:
         """``seed`` None = inference: the most probable roles and tiers."""
-        self._networks = Networks(params, roles)
-        self._embeddings, self._rules = embeddings, rules
+        self.params, self.roles, self.rules = params, roles, rules
+        self._networks, self._embeddings = Networks(params, roles), embeddings
         self._chance = None if seed is None else random.Random(seed)
+
+    @property
+    def draws(self) -> bool:
+        """True = it explores."""
+        return self._chance is not None
 
     def plan(
         self, question: str, context: str, *, turn: int, blocked: Sequence[int] = ()
     ) -> TurnPlan:
         return choose(
-            self.look(question, context, blocked), self._rules, turn=turn, chance=self._chance
+            self.look(question, context, blocked), self.rules, turn=turn, chance=self._chance
         )
 
     def look(self, question: str, context: str, blocked: Sequence[int] = ()) -> Distributions:
         """Return what the networks say of a state."""
-        stopped = set(blocked) if self._rules.early_stop else {*blocked, EARLY_STOP}
+        stopped = set(blocked) if self.rules.early_stop else {*blocked, EARLY_STOP}
         vectors = self._embeddings.of([question, context])
         return self._networks.look(vectors[0], vectors[1], sorted(stopped))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ import msgspec
 import numpy as np
 
 from collab_core import events as ev
+from collab_core.learned.explored import Unusable
 from collab_core.learned.logs import LoggedRun
 from collab_core.learned.oi_mas import (
     EARLY_STOP,
     ROLE_INDEX,
     ROLES,
+    Distributions,
     Rules,
     TurnPlan,
     log_probability,
@@ -33,7 +34,7 @@ DRAWN = frozenset({"sampled", "sampled_stop"})
 class Spent(NamedTuple):
     """What an agent instance's calls cost, and how sure they were; None = not known."""
 
-    cost_usd: float | None
+    cost_usd: float
     mean_logprob: float | None
 
 
@@ -55,12 +56,12 @@ class _Reading:
     observation: str = ""
 
 
-class Unusable(Exception):
-    """The run cannot be learned from; its text says why, in words that are counted."""
+def read_episode(
+    run: LoggedRun, rules: Rules, *, need_costs: bool = True, need_draws: bool = True
+) -> Episode:
+    """Return the episode of a scored run.
 
-
-def read_episode(run: LoggedRun, rules: Rules) -> Episode:
-    """Return the episode of a scored run that drew its roles and tiers.
+    ``need_costs`` off: unknown costs are 0. ``need_draws`` off: also runs that did not explore.
 
     Raises:
         Unusable: it is another strategy's, was not scored, did not explore, has no prices, or its
@@ -71,7 +72,7 @@ def read_episode(run: LoggedRun, rules: Rules) -> Episode:
     if run.correct is None:
         raise Unusable("runs that were not scored")
     _check_switches(run.events, rules)
-    spent = spent_by_instance(run.events)
+    spent = spent_by_instance(run.events, need_costs=need_costs)
     tiers = {tier.name: place for place, tier in enumerate(run.ladder)}
     turns: list[PlayedTurn] = []
     lines: list[str] = []
@@ -80,9 +81,9 @@ def read_episode(run: LoggedRun, rules: Rules) -> Episode:
         if reading.started is None or reading.plan is None:
             raise Unusable("runs whose log does not fit together")
         if reading.started.reason == "last_answer":
-            extra += _known(spent["generator-last"]).cost_usd or 0.0
+            extra += spent["generator-last"].cost_usd
             continue
-        if reading.started.reason not in DRAWN:
+        if need_draws and reading.started.reason not in DRAWN:
             raise Unusable("runs without explore")
         turns.append(_played(reading, "\n".join(lines)[-CONTEXT_CHARS:], spent, tiers, rules))
         lines.append(reading.observation)
@@ -93,18 +94,24 @@ def read_episode(run: LoggedRun, rules: Rules) -> Episode:
     )
 
 
-def spent_by_instance(events: Sequence[ev.AnyEvent]) -> Mapping[str, Spent]:
+def spent_by_instance(
+    events: Sequence[ev.AnyEvent], *, need_costs: bool = True
+) -> Mapping[str, Spent]:
     """Return what the model calls of each agent instance cost; log-probabilities are weighed by
-    tokens."""
-    costs: dict[str, float | None] = defaultdict(float)
+    tokens.
+
+    Raises:
+        Unusable: a cost is not known and ``need_costs``.
+    """
+    costs: dict[str, float] = defaultdict(float)
     sums: dict[str, float] = defaultdict(float)
     tokens: dict[str, int] = defaultdict(int)
     for event in events:
         if not isinstance(event, ev.ModelReplied):
             continue
-        before = costs[event.scope]
-        known = before is not None and event.cost_usd is not None
-        costs[event.scope] = before + event.cost_usd if known else None  # type: ignore[operator]
+        if event.cost_usd is None and need_costs:
+            raise Unusable("runs on tiers without prices")
+        costs[event.scope] += event.cost_usd or 0.0
         if event.mean_logprob is not None and event.usage.output_tokens > 0:
             sums[event.scope] += event.mean_logprob * event.usage.output_tokens
             tokens[event.scope] += event.usage.output_tokens
@@ -167,22 +174,26 @@ def _played(
         raise Unusable("runs whose log does not fit together")
     found = read_scores(scored.values)
     plan = _plan(reading, arguments, tiers)
-    chance = log_probability(found, plan, rules)
-    if not math.isfinite(chance):
-        raise Unusable("runs whose log does not fit together")
-    each = (
-        []
-        if plan.stops
-        else [_known(spent[f"{name}-{arguments.turn}"]) for name in arguments.roles]
-    )
+    _check_drawable(found, plan)
+    names = () if plan.stops else arguments.roles
+    each = [spent[f"{name}-{arguments.turn}"] for name in names]
     return PlayedTurn(
         context=context,
         blocked=tuple(int(role) for role in np.flatnonzero(found.roles == 0.0)),
         plan=plan,
-        costs_usd=tuple(one.cost_usd or 0.0 for one in each),
+        costs_usd=tuple(one.cost_usd for one in each),
         mean_logprobs=tuple(one.mean_logprob for one in each),
-        drawn_with=chance,
+        drawn_with=log_probability(found, plan, rules),
     )
+
+
+def _check_drawable(found: Distributions, plan: TurnPlan) -> None:
+    """The plan can have been drawn from these numbers."""
+    acting = [] if plan.stops else list(zip(plan.roles, plan.tiers, strict=True))
+    chances = [found.roles[role] for role in plan.roles]
+    chances += [found.tiers[role, tier] for role, tier in acting]
+    if not all(0.0 < chance <= 1.0 for chance in chances):
+        raise Unusable("runs whose log does not fit together")
 
 
 def _plan(reading: _Reading, arguments: _TurnArguments, tiers: Mapping[str, int]) -> TurnPlan:
@@ -191,15 +202,9 @@ def _plan(reading: _Reading, arguments: _TurnArguments, tiers: Mapping[str, int]
         on = tuple(tiers[name] for name in arguments.tiers)
     except KeyError as error:
         raise Unusable("runs whose log does not fit together") from error
-    stops = reading.started is not None and reading.started.reason == "sampled_stop"
+    stops = reading.started is not None and reading.started.reason.endswith("_stop")
     if len(set(roles)) != len(roles) or stops != (EARLY_STOP in roles):
         raise Unusable("runs whose log does not fit together")
     if len(on) != (0 if stops else len(roles)):
         raise Unusable("runs whose log does not fit together")
     return TurnPlan(roles, on)
-
-
-def _known(spent: Spent) -> Spent:
-    if spent.cost_usd is None:
-        raise Unusable("runs on tiers without prices")
-    return spent

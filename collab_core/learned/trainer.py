@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ class Source:
     pairs: tuple[Pair, ...] = ()
     classifier: Scorer | None = None
     """A published one, where the trainer ``needs_classifier``."""
+    world: Any = None
+    """Live training of a whole method: an ``OIMasWorld`` or a ``TeamWorld``; None = from logs."""
     description: str = ""
     digest: str = ""
 
@@ -122,3 +125,20 @@ class Trainer:
     needs_encoder: bool = True
     needs_classifier: bool = False
     """It works on a published classifier (``Source.classifier``)."""
+
+
+def deal(count: int, seed: int) -> tuple[list[int], list[int]]:
+    """Return the numbers 0..count - 1 for training and held out, 4 : 1.
+
+    >>> [len(part) for part in deal(10, seed=0)]
+    [8, 2]
+
+    Raises:
+        InvalidInput: there are fewer than five.
+    """
+    if count < 5:
+        raise InvalidInput(f"There are {count} tasks; five are the least.", field="tasks")
+    numbers = list(range(count))
+    random.Random(seed).shuffle(numbers)
+    held_out = max(1, round(count / 5))
+    return sorted(numbers[held_out:]), sorted(numbers[:held_out])

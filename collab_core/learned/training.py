@@ -11,7 +11,15 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from collab_core.errors import InvalidInput
-from collab_core.learned import frugalgpt, isotonic, probe, routellm_mf, routellm_table
+from collab_core.learned import (
+    frugalgpt,
+    isotonic,
+    masrouter_trainer,
+    oi_mas_trainer,
+    probe,
+    routellm_mf,
+    routellm_table,
+)
 from collab_core.learned.encoders import Encoder, open_encoder
 from collab_core.learned.store import EncoderUsed, Manifest, TrainedOn, ladder_used, now, save
 from collab_core.learned.trainer import Fitted, Job, Pair, Progress, Source, Trainer, TrainerOptions
@@ -30,6 +38,8 @@ TRAINERS: dict[str, Trainer] = {
         frugalgpt.TRAINER,
         probe.TRAINER,
         isotonic.TRAINER,
+        oi_mas_trainer.TRAINER,
+        masrouter_trainer.TRAINER,
     )
 }
 

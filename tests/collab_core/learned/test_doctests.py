@@ -6,7 +6,21 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["cascade", "dataset", "evaluation", "heads", "rendering"])
+MODULES = [
+    "cascade",
+    "dataset",
+    "evaluation",
+    "heads",
+    "masrouter",
+    "oi_mas",
+    "pricing",
+    "reinforce",
+    "rendering",
+    "trainer",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"collab_core.learned.{module}"))
     assert results.attempted > 0
