@@ -89,7 +89,8 @@ function drawTeam(model, busy, running) {
   const first = busy[0] || running[0];
   $("now-pips").hidden = true;
   setText($("now-title"), busy.length > 1 ? `${busy.length} agents at work` : `${who(first)}, step ${first.started.step}`);
-  const words = busy.length > 1 ? busy.map((one) => `${who(one)} on ${where(one)}`) : [where(first)];
+  const byName = (a, b) => (a.started.scope || "").localeCompare(b.started.scope || "", "en", { numeric: true });
+  const words = busy.length > 1 ? [...busy].sort(byName).map((one) => `${who(one)} on ${where(one)}`) : [where(first)];
   setText($("now-line"), [...words, waiting ? `${who(waiting)} waits` : ""].filter(Boolean).join(", "));
 }
 
@@ -395,16 +396,6 @@ function wireFork() {
     const step = dialog.querySelector("[data-fork-step]")?.textContent;
     /** @type {HTMLElement | null} */ (document.querySelector(`[data-fork="${step}"]`))?.focus({ preventScroll: true });
   });
-  const select = /** @type {HTMLSelectElement} */ (dialog.querySelector("[name=strategy]"));
-  const show = () => {
-    for (const part of dialog.querySelectorAll("[data-parameters]")) {
-      const on = part.getAttribute("data-parameters") === select.value;
-      /** @type {any} */ (part).hidden = !on;
-      for (const input of part.querySelectorAll("input, select")) /** @type {any} */ (input).disabled = !on;
-    }
-  };
-  select.addEventListener("change", show);
-  show();
 }
 
 function keys(event) {
