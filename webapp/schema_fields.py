@@ -121,13 +121,14 @@ def kinds_of(schema: Schema) -> list[str]:
 def weights_field(schema: Schema, offers: Mapping[str, Choices]) -> forms.Field:
     """Return a choice of the workspace's weights of the kinds that the schema names."""
     found = [choice for kind in kinds_of(schema) for choice in offers.get(kind, ())]
-    words = str(schema.get("description", ""))
+    words, without = str(schema.get("description", "")), str(schema.get("default") or "")
+    nothing = without.capitalize() or ("None" if found else "None trained yet")
     return forms.ChoiceField(
-        choices=[("", "None" if found else "None trained yet"), *found],
+        choices=[(without, nothing), *found],
         required=False,
         label=schema.get("title", ""),
         help_text=words if found else _how_to_train(words),
-        initial=schema.get("default") or "",
+        initial=without,
     )
 
 

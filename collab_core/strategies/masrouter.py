@@ -91,6 +91,7 @@ class MasRouterParameters(Parameters):
         title="Weights",
         description="A router that `train masrouter` has made; untrained = random weights, nearly "
         "uniform, about three agents.",
+        json_schema_extra={"weights": [KIND]},
     )
     sample: bool = Field(
         default=True,

@@ -67,6 +67,7 @@ class OIMasParameters(Parameters):
         title="Weights",
         description="A conductor that `train oi-mas` has made; untrained = random weights, nearly "
         "uniform over roles and tiers.",
+        json_schema_extra={"weights": [KIND]},
     )
     turns: int = Field(
         default=4, ge=1, le=16, title="Turns", description="L, at most so many. The paper's value."
@@ -201,9 +202,9 @@ class OIMas:
         return not plan.stops
 
     def _texts(self, session: Session, work: _Work) -> tuple[str, str, str]:
-        blocked = set()
-        if not work.latest or not self.settings.rules.early_stop:
-            # there is nothing yet that the run could end with
+        # before there is an answer nobody can check it, mend it or end with it
+        blocked = set() if work.latest else {n for n, role in enumerate(ROLES) if role.reads}
+        if not self.settings.rules.early_stop:
             blocked.add(EARLY_STOP)
         if "python" not in session.toolbox.by_name:
             blocked.add(PROGRAMMER)

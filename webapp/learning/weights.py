@@ -16,7 +16,7 @@ from django.utils.text import slugify
 
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
-from collab_core.learned.encoders import folder_digest
+from collab_core.learned.encoders import HASHED, folder_digest
 from collab_core.learned.published import is_classifier
 from collab_core.learned.scorers import PUBLISHED
 from collab_core.learned.store import MANIFEST, TENSORS, Manifest, load
@@ -63,11 +63,12 @@ def check(workspace_id: int, strategy: Strategy, values: Mapping[str, Any], ladd
     Raises:
         InvalidInput: with the parameter at fault in ``field``.
     """
-    store, slow = resources(workspace_id), False
+    store = resources(workspace_id)
+    slow = strategy.loads and store.encoder not in ("", HASHED)
     for name, kinds in weights_parameters(strategy).items():
         reference = values.get(name)
-        if not reference:
-            continue
+        if not reference or reference == properties_of(strategy.parameters)[name].get("default"):
+            continue  # it does without
         folder = store.locate(str(reference), field=name)
         if not (folder / MANIFEST).is_file():
             slow = True  # a published model without provenance of ours

@@ -177,3 +177,10 @@ def test_only_owners_delete_and_nothing_is_left(room: Room) -> None:
     weights.delete(row, room.users["alice"])
     assert not folder.exists()
     assert list(folder.parent.iterdir()) == []
+
+
+def test_a_strategy_that_runs_untrained_offers_that_too(room: Room) -> None:
+    form = parameter_forms(weights=weights.offers(room.workspace))["masrouter"]
+    assert form.fields["weights"].initial == "untrained"
+    run = room.submit(strategies=[("masrouter", {})])
+    assert run.parameters["weights"] == "untrained"
