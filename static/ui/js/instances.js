@@ -35,9 +35,10 @@ export function place(model) {
   }
   const at = new Map(marks.map((mark) => [mark.number, mark]));
   findStarters(scopes);
+  const newestFirst = scopes.size > 1 ? [...scopes.values()].reverse() : [];
   let depth = 0;
   for (const mark of marks) {
-    stand(model, mark, scopes);
+    stand(model, mark, newestFirst);
     depth = Math.max(depth, mark.x);
   }
   for (const mark of marks) if (mark.waits) mark.own = ownEnd(model, mark);
@@ -73,23 +74,31 @@ function beginOf({ step }) {
   return step ? step.cumulative_s - step.latency.total_s : Infinity;
 }
 
-function stand(model, mark, scopes) {
+function stand(model, mark, newestFirst) {
   const { before, starter, step } = mark;
   if (before) mark.from = before.to;
   else if (step) mark.from = Math.max(0, beginOf(mark));
   else if (starter) mark.from = ownEnd(model, starter);
-  else mark.from = latestEnd(scopes, mark);
+  else mark.from = latestEnd(newestFirst, mark);
   mark.to = step ? step.cumulative_s : mark.from;
   mark.own = mark.to;
   mark.x = 1 + Math.max(before?.x || 0, starter?.x || 0);
-  if (scopes.size > 1) for (const [scope, marks] of scopes) if (scope !== mark.scope && waitedFor(mark, scope, marks)) mark.x = Math.max(mark.x, 1 + lastBefore(marks, mark).x);
+  for (const marks of begunBefore(newestFirst, mark)) if (waitedFor(mark, marks)) mark.x = Math.max(mark.x, 1 + lastBefore(marks, mark).x);
+}
+
+/** The instances that began between this instance's step before and this one (all, before its first). */
+function* begunBefore(newestFirst, { number, scope, before }) {
+  for (const marks of newestFirst) {
+    if (before && marks[0].number < before.number) return;
+    if (marks[0].number < number && marks[0].scope !== scope) yield marks;
+  }
 }
 
 /** An instance begins after those whose work had ended by then; it goes on after those it had started. */
-function waitedFor(mark, scope, marks) {
+function waitedFor(mark, marks) {
   const last = lastBefore(marks, mark);
   if (!last?.step) return false;
-  if (mark.before) return isBelow(scope, mark.scope) && last.number > mark.before.number;
+  if (mark.before) return isBelow(last.scope, mark.scope);
   return last === marks.at(-1) && last.step.cumulative_s <= mark.from + NEAR_S;
 }
 
@@ -114,9 +123,9 @@ function ownEnd(model, { from, step, number }) {
   return from + replies.reduce((sum, reply) => sum + reply.timing.total_s, 0);
 }
 
-function latestEnd(scopes, mark) {
+function latestEnd(instances, mark) {
   let latest = 0;
-  for (const marks of scopes.values()) for (const one of marks) if (one.number < mark.number && one.step) latest = Math.max(latest, one.step.cumulative_s);
+  for (const marks of instances) for (const one of marks) if (one.number < mark.number && one.step) latest = Math.max(latest, one.step.cumulative_s);
   return latest;
 }
 
