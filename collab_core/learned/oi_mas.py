@@ -26,11 +26,13 @@ KIND = "oi-mas"
 
 
 class Role(NamedTuple):
-    """``solves``: what it writes can be the run's answer. The others only comment."""
+    """``solves``: what it writes can be the run's answer; the others only comment. ``reads``: it works
+    on an answer, and has nothing to do before there is one."""
 
     name: str
     title: str
     solves: bool
+    reads: bool = False
 
     @property
     def text(self) -> str:
@@ -42,12 +44,12 @@ ROLES: tuple[Role, ...] = (
     Role("generator", "Generator", solves=True),
     Role("generator_cot", "GeneratorCoT", solves=True),
     Role("decomposer", "Decomposer", solves=False),
-    Role("critique", "Critique", solves=False),
-    Role("ensembler", "Ensembler", solves=True),
-    Role("verifier", "Verifier", solves=False),
-    Role("refiner", "Refiner", solves=True),
+    Role("critique", "Critique", solves=False, reads=True),
+    Role("ensembler", "Ensembler", solves=True, reads=True),
+    Role("verifier", "Verifier", solves=False, reads=True),
+    Role("refiner", "Refiner", solves=True, reads=True),
     Role("programmer", "Programmer", solves=True),
-    Role("early_stop", "EarlyStop", solves=False),
+    Role("early_stop", "EarlyStop", solves=False, reads=True),
 )
 """Section 4.1. EarlyStop is last: it runs no model."""
 EARLY_STOP = len(ROLES) - 1
