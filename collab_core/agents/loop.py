@@ -187,6 +187,10 @@ class ReActLoop:
             self.book.discard(step, step.turn.call, verdict)
 
     async def _generate(self, step: OpenStep) -> ev.ModelReplied:
+        known = self.session.peek(ev.ModelReplied)
+        if known is not None and known.purpose == "final_answer":
+            # a call that did not fit leaves nothing in the log but what was done about it
+            raise ContextTooLong("The prompt did not fit when the run was first made.")
         call = self._call(step, "think", self.conversation.current, logprobs=step.decision.logprobs)
         warm = step.decision.warm_tier
         if warm is None or step.discarded:
@@ -281,10 +285,15 @@ class ReActLoop:
     async def _force(self, step: OpenStep) -> Answer:
         limit = min(self.session.limits.max_output_tokens, FINAL_ANSWER_TOKENS)
         current = self.conversation.current
+        whole = self._last_call(step, current, limit)
+        short = self._last_call(step, _shortened(current), limit)
+        known = self.session.peek(ev.ModelReplied)
+        if known is not None and known.request_digest == short.transcript.digest(short.suffix):
+            whole = short
         try:
-            reply = await self.session.complete(self._last_call(step, current, limit))
+            reply = await self.session.complete(whole)
         except ContextTooLong:
-            reply = await self.session.complete(self._last_call(step, _shortened(current), limit))
+            reply = await self.session.complete(short)
         step.replies.append(reply)
         self.book.accept(step, reply)
         step.turn = read_turn(reply.text, (), step=step.index)

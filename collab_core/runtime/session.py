@@ -186,6 +186,8 @@ class Session:
             reply = await self.world.backend.complete(self._request(call, key), sink)
         except (BackendError, asyncio.CancelledError) as error:
             self._charge_broken(call, error, time.monotonic() - started)
+            # the log will not know this call: the next one takes its key, live and replayed
+            self._effects -= 1
             if isinstance(error, BackendError):
                 error.where = f"step {call.step}" + (f" of {self.scope}" if self.scope else "")
             raise

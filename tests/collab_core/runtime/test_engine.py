@@ -10,7 +10,7 @@ from collab_core import events as ev
 from collab_core.backends.base import ModelRequest
 from collab_core.backends.scripted import ScriptedBackend
 from collab_core.domain import Attempt, Limits
-from collab_core.errors import EndpointFailed, LeaseLost, NonDeterministicReplay
+from collab_core.errors import ContextTooLong, EndpointFailed, LeaseLost, NonDeterministicReplay
 from collab_core.runtime.engine import RunControl, execute
 from collab_core.runtime.fork import prefix
 from collab_core.runtime.journal import MemoryJournal
@@ -338,3 +338,27 @@ async def test_a_call_that_never_succeeded_is_charged_to_the_totals() -> None:
 async def test_a_finished_run_has_nothing_unfinished() -> None:
     terminal, _ = await run(ScriptedBackend([acts(), answers()]))
     assert terminal.totals.unfinished_s == 0.0
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+async def test_a_run_whose_context_was_full_resumes_to_the_same_log(refused: int) -> None:
+    """The second thought does not fit; nor, perhaps, the first try to force an answer."""
+
+    def fresh() -> ScriptedBackend:
+        left = [refused]
+
+        def model(request: ModelRequest) -> Any:
+            done = sum(m["role"] == "assistant" for m in request.transcript.messages)
+            if not done:
+                return acts()
+            left[0] -= 1
+            return ContextTooLong("too long") if left[0] >= 0 else answers()
+
+        return ScriptedBackend([model] * 9)
+
+    terminal, whole = await run(fresh())
+    assert (terminal.ended_by, terminal.answer) == ("context", "Paris")
+    for cut in range(len(whole.records)):
+        resumed = MemoryJournal(whole.records[:cut])
+        await run(fresh(), resumed)
+        assert _deterministic(resumed) == _deterministic(whole), f"cut after {cut} events"
