@@ -135,6 +135,15 @@ test("names of instances", () => {
   equal([instanceName("seeker-3.2", "seeker"), instanceName("", "planner"), instanceName("", ""), instanceName("a/b_c-1", "x")], ["Seeker 3.2", "Planner", "Agent", "A, b c 1"]);
 });
 
+test("an instance that goes on in a later round waits for the round", () => {
+  const step = (number, scope, from, to, tool_s = 0) => ({ step: number, scope, role: scope ? "debater" : "debate", tier: 0, cumulative_s: to, latency: { total_s: to - from, tool_s }, tool: "" });
+  const steps = [step(1, "", 0, 5, 5), step(2, "d-1", 0, 1), step(3, "d-2", 0, 3), step(4, "d-2", 3, 5), step(5, "", 5, 6, 1), step(6, "d-1", 5, 6)];
+  const placed = place({ steps, running: new Map(), bodies: new Map() });
+  equal(placed.marks.map((one) => [one.scope, one.x, one.from]), [["", 1, 0], ["d-1", 2, 0], ["d-2", 2, 0], ["d-2", 3, 3], ["", 4, 5], ["d-1", 5, 5]]);
+  equal(placed.instances.map((one) => one.lane), ["Debate", "Debater 1", "Debater 2"]);
+  ok(!stairLine(placed.marks, 0).x.some((x, i, all) => i && x !== null && all[i - 1] !== null && x - all[i - 1] > 1));
+});
+
 test("instances that need another's end stand behind it", () => {
   const step = (number, scope, from, to) => ({ step: number, scope, role: "agent", tier: 0, cumulative_s: to, latency: { total_s: to - from, tool_s: 0 }, tool: "" });
   const steps = [step(1, "a", 0, 1), step(2, "b", 0, 2), step(3, "a", 1, 3), step(4, "c", 3, 5)];

@@ -43,7 +43,7 @@ export function stairs(marks, tier) {
     if (mark.step) byScope.get(mark.scope).push(mark);
   }
   return [...byScope.values()].flatMap((own) => own
-    .map((mark, i) => [mark, i > 0 && own[i - 1].tier === tier && !own[i - 1].waits])
+    .map((mark) => [mark, mark.before?.step && mark.before.tier === tier && !mark.before.waits])
     .filter(([mark]) => mark.tier === tier));
 }
 

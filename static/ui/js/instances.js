@@ -56,16 +56,23 @@ function mark(event, step) {
   return { number: event.step, scope: event.scope || "", role: event.role || "agent", tier: event.tier, started: event, step, x: 0, from: 0, to: null, own: null, waits: false, before: null, starter: null, lane: "" };
 }
 
-/** The first step of an instance was started by the step that was under way in the one above it. */
+/**
+ * The first step of an instance was started by the step that was under way in the one above it; so was
+ * one that goes on in a later step of it, such as the next round of a debate.
+ */
 function findStarters(scopes) {
   for (const [scope, marks] of scopes) {
-    for (let i = 1; i < marks.length; i += 1) marks[i].before = marks[i - 1];
-    if (!scope) continue;
-    const above = scopes.get(scope.includes("/") ? scope.slice(0, scope.lastIndexOf("/")) : "") || [];
-    const starter = above.filter((one) => one.number < marks[0].number).at(-1);
-    if (starter && !(starter.step && starter.step.cumulative_s <= beginOf(marks[0]) + NEAR_S)) {
-      marks[0].starter = starter;
-      starter.waits = true;
+    const above = scope ? scopes.get(scope.includes("/") ? scope.slice(0, scope.lastIndexOf("/")) : "") || [] : [];
+    let next = 0;
+    for (let i = 0; i < marks.length; i += 1) {
+      const seen = next;
+      while (next < above.length && above[next].number < marks[i].number) next += 1;
+      const starter = next > seen ? above[next - 1] : null;
+      const started = starter && !(starter.step && starter.step.cumulative_s <= beginOf(marks[i]) + NEAR_S);
+      if (started) {
+        marks[i].starter = starter;
+        starter.waits = true;
+      } else marks[i].before = marks[i - 1] || null;
     }
   }
 }
@@ -132,17 +139,22 @@ function latestEnd(instances, mark) {
 /** The instances in the order they began; those that a lane can share have the same lane. */
 function named(scopes) {
   const siblings = new Map();
+  for (const [scope, [{ role, starter }]] of scopes) {
+    const key = `${starter?.number || 0} ${role}`;
+    siblings.set(key, [...(siblings.get(key) || []), scope]);
+  }
   return [...scopes].map(([scope, marks]) => {
     const [{ role, starter }] = marks;
-    const key = `${starter?.number || 0} ${role}`;
-    const nth = (siblings.get(key) || 0) + 1;
-    siblings.set(key, nth);
-    const lane = starter && role === "seeker" ? `Seeker ${nth}` : instanceLane(scope, role, Boolean(starter));
+    const alike = siblings.get(`${starter?.number || 0} ${role}`);
+    const lane = laneName(scope, role, starter, alike);
     for (const one of marks) one.lane = lane;
     return { scope, role, lane, name: instanceName(scope, role), marks };
   });
 }
 
-function instanceLane(scope, role, started) {
-  return started && role !== "agent" ? capital(role.replaceAll("_", " ")) : instanceName(scope, role);
+function laneName(scope, role, starter, alike) {
+  if (!starter || role === "agent") return instanceName(scope, role);
+  const name = capital(role.replaceAll("_", " "));
+  // a seeker that works alone shares the lane of the first of several
+  return alike.length > 1 || role === "seeker" ? `${name} ${alike.indexOf(scope) + 1}` : name;
 }

@@ -285,6 +285,7 @@ function derived(model, steps, sums, { instances, depth }) {
     estimate,
     speedup: estimate !== null && latency > 0 ? estimate / latency : null,
     instances,
+    depth,
     switchingRatio: moves > 0 ? sums.switches / moves : null,
     topStepShare: steps.length ? sums.topSteps / steps.length : null,
     topTokenShare: sums.output ? sums.topOutput / sums.output : null,

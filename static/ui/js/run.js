@@ -142,7 +142,7 @@ function drawElapsed(model, sums = totals(model)) {
   const [value, unit, ...rest] = seconds(now).split(" ");
   setText($("kpi-elapsed"), value);
   setText($("kpi-elapsed-unit"), ` ${[unit, ...rest].join(" ")}`);
-  setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.steps)} per step` : "");
+  setText($("kpi-elapsed-context"), sums.steps ? `${seconds(sums.latency / sums.depth)} per step` : "");
   for (const { number } of running) setText(document.querySelector(`#step-${number} [data-live-meta]`), seconds(sinceArrival(number)));
 }
 
