@@ -85,8 +85,8 @@ def posted(room: Room, **changes: str) -> dict[str, Any]:
 
 
 def test_the_form_offers_it_with_its_parameters(bob: Client) -> None:
-    page = bob.get("/runs/new/").content.decode()
-    assert 'value="pendulum"' in page
+    assert 'value="pendulum"' in bob.get("/runs/new/").content.decode()
+    page = bob.get("/runs/new/parameters/", {"strategy": "pendulum"}).content.decode()
     for name in ("swing", "note", "upper", "eager"):
         assert f'name="pendulum-{name}"' in page
 

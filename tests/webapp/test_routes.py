@@ -53,6 +53,7 @@ PAGES: dict[str, Row] = {
     "logout/": Row("own", "POST"),
     "": Row("room"),
     "runs/new/": Row("worker"),
+    "runs/new/parameters/": Row("worker"),
     "runs/tasks/": Row("room"),
     "compare/": Row("room"),
     "strategies/": Row("room"),
@@ -184,7 +185,7 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
     if "tokens" in path and role in room.users:
         pk = Token.objects.issue(room.users[role], "t")[0].pk
     path = (
-        path.replace("fork/parameters/", "fork/parameters/?strategy=large")
+        path.replace("/parameters/", "/parameters/?strategy=large")
         .replace("<uuid:uuid>", str(uuid))
         .replace("<uuidstr:uuid>", str(uuid))
         .replace("<slug:kind>", "isotonic")

@@ -6,7 +6,7 @@ The fields of a strategy's parameters come from its pydantic model, so a new str
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django import forms
@@ -34,17 +34,19 @@ def parameters_form(
 
 
 def parameter_forms(
+    names: Iterable[str],
+    *,
     data: Mapping[str, Any] | None = None,
     initial: Mapping[str, dict[str, Any]] | None = None,
-    *,
     weights: Mapping[str, Choices] | None = None,
 ) -> dict[str, SchemaForm]:
-    """Return the forms of all strategies by name."""
+    """Return the forms of these strategies by name; unknown ones are left out."""
     return {
-        name: parameters_form(strategy, weights=weights)(
+        name: parameters_form(STRATEGIES[name], weights=weights)(
             data, prefix=name, initial=(initial or {}).get(name), auto_id="id_%s"
         )
-        for name, strategy in STRATEGIES.items()
+        for name in names
+        if name in STRATEGIES
     }
 
 

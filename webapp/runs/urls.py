@@ -10,6 +10,7 @@ app_name = "runs"
 urlpatterns = [
     path("", views.run_list, name="list"),
     path("runs/new/", views.new_run, name="new"),
+    path("runs/new/parameters/", views.parameters, name="parameters"),
     path("runs/tasks/", views.sample_tasks, name="tasks"),
     path("runs/<uuid:uuid>/", views.detail, name="detail"),
     path("runs/<uuid:uuid>/cancel/", views.cancel, name="cancel"),

@@ -150,7 +150,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
             initial={"strategy": run.strategy, "ladder": run.ladder and run.ladder.uuid},
             auto_id="fork_%s",
         )
-        context["fork_parameters"] = _fork_parameters(run, run.strategy)
+        context["parameters"] = _fork_parameters(run, run.strategy)
     return render(request, "runs/detail.html", context)
 
 
@@ -185,12 +185,12 @@ def new_run(request: HttpRequest) -> HttpResponse:
     workspace = active_workspace(request).workspace
     if request.method == "POST":
         form = NewRunForm(request.POST, workspace=workspace)
-        parameters = parameter_forms(request.POST, weights=offers(workspace))
+        parameters = parameter_forms(_ticked(form), data=request.POST, weights=offers(workspace))
         if runs := _submitted(request, form, parameters):
             return _after_submit(runs)
     else:
         form, parameters = _fresh_forms(request)
-    shown = [form, *(parameters[name] for name in _ticked(form) if form.is_bound)]
+    shown = [form, *parameters.values()]
     context = {
         "form": form,
         "families": _families(parameters, _ticked(form)),
@@ -201,11 +201,24 @@ def new_run(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/new.html", context, status=422 if form.is_bound else 200)
 
 
+@member_required
+@require_GET
+def parameters(request: HttpRequest) -> HttpResponse:
+    """The fields of one strategy's parameters, for a card that was ticked."""
+    name = request.GET.get("strategy", "")
+    if name not in STRATEGIES:
+        raise Http404
+    workspace = active_workspace(request).workspace
+    forms = parameter_forms([name], weights=offers(workspace))
+    return render(request, "runs/_parameters.html", {"parameters": forms[name]})
+
+
 class Card(NamedTuple):
     """A strategy as the form shows it."""
 
     strategy: Strategy
-    parameters: SchemaForm
+    parameters: SchemaForm | None
+    """None = loaded when the card is ticked."""
     ticked: bool
     words: str
     """What the search looks at."""
@@ -222,7 +235,7 @@ def _families(parameters: Mapping[str, SchemaForm], ticked: list[str]) -> list[F
     cards: dict[str, list[Card]] = {}
     for name, strategy in STRATEGIES.items():
         words = f"{strategy.title} {name} {strategy.family} {strategy.summary}".lower()
-        card = Card(strategy, parameters[name], name in ticked, words)
+        card = Card(strategy, parameters.get(name), name in ticked, words)
         cards.setdefault(strategy.family, []).append(card)
     few = len(STRATEGIES) <= FEW_STRATEGIES
     return [
@@ -256,7 +269,7 @@ def _fresh_forms(request: HttpRequest) -> tuple[NewRunForm, dict[str, SchemaForm
             if run.tools is not None:
                 initial["tools"] = run.tools
             given[run.strategy] = run.parameters
-    forms = parameter_forms(initial=given, weights=offers(workspace))
+    forms = parameter_forms(initial["strategies"], initial=given, weights=offers(workspace))
     return NewRunForm(workspace=workspace, initial=initial), forms
 
 
@@ -385,7 +398,7 @@ def fork_parameters(request: HttpRequest, uuid: UUID) -> HttpResponse:
     form = _fork_parameters(run, request.GET.get("strategy", ""))
     if form is None:
         raise Http404
-    return render(request, "runs/_fork_parameters.html", {"fork_parameters": form})
+    return render(request, "runs/_parameters.html", {"parameters": form})
 
 
 @require_POST

@@ -1,12 +1,14 @@
 // The form of a new run: sample tasks, parameters of the ticked strategies, a running summary.
 import { budgetSchedule, mostOnTop } from "./budgets.js";
-import { fill, h, setText } from "./dom.js";
+import { fill, h, setText, toast } from "./dom.js";
 import { plural } from "./format.js";
 import { pickStrategies } from "./strategy-picker.js";
 
 const $ = (id) => /** @type {any} */ (document.getElementById(id));
 const form = $("new-run");
 const most = Number(form.dataset.most);
+/** htmx listens from DOMContentLoaded on. */
+let ready = false;
 const boxes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("[data-strategy]")]);
 
 function ticked() {
@@ -28,6 +30,10 @@ function update() {
   for (const box of boxes) {
     const part = form.querySelector(`[data-parameters="${box.value}"]`);
     part.hidden = !box.checked;
+    if (ready && box.checked && part.dataset.later === "") {
+      part.dataset.later = "asked";
+      part.dispatchEvent(new Event("wanted"));
+    }
     for (const input of part.querySelectorAll("input, select, textarea")) input.disabled = !box.checked;
   }
   const chosen = ticked();
@@ -95,6 +101,12 @@ $("id_question").addEventListener("input", () => {
 $("id_collection").addEventListener("change", () => { form.elements.task_id.value = ""; });
 form.addEventListener("input", update);
 form.addEventListener("change", update);
+// Parameters of a card are loaded when it is ticked; until then, and if that fails, its defaults hold.
+form.addEventListener("htmx:afterSettle", (event) => { delete /** @type {any} */ (event.target).dataset.later; update(); });
+for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+  form.addEventListener(failure, (event) => { /** @type {any} */ (event.target).dataset.later = ""; toast("The parameters could not be loaded; the defaults are used.", { error: true }); });
+}
+document.addEventListener("DOMContentLoaded", () => { ready = true; update(); });
 form.addEventListener("submit", () => { $("submit").setAttribute("aria-disabled", "true"); });
 form.dataset.picked = $("id_question").value;
 pickStrategies($("id_strategies"));
@@ -102,6 +114,7 @@ pickStrategies($("id_strategies"));
 window.addEventListener("pageshow", () => {
   form.elements.key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   $("submit").removeAttribute("aria-disabled");
+  update();
 });
 document.querySelector("[data-focus-first]")?.focus();
 update();

@@ -41,10 +41,10 @@ def test_a_form_offers_the_workspaces_own_weights_of_the_right_kind(room: Room) 
     row = make_weights(room)
     make_weights(room, kind="probe", name="other-kind")
     for workspace, found in ((room.workspace, [row.reference]), (room.other, [])):
-        form = parameter_forms(weights=weights.offers(workspace))["margin"]
+        form = parameter_forms(["margin"], weights=weights.offers(workspace))["margin"]
         choices = [value for value, _ in form.fields["weights"].choices if value]  # type: ignore[attr-defined]
         assert choices == found
-    assert "Train one" in parameter_forms()["margin"].fields["weights"].help_text
+    assert "Train one" in parameter_forms(["margin"])["margin"].fields["weights"].help_text
 
 
 def test_every_weights_parameter_names_kinds_that_exist() -> None:
@@ -180,7 +180,7 @@ def test_only_owners_delete_and_nothing_is_left(room: Room) -> None:
 
 
 def test_a_strategy_that_runs_untrained_offers_that_too(room: Room) -> None:
-    form = parameter_forms(weights=weights.offers(room.workspace))["masrouter"]
+    form = parameter_forms(["masrouter"], weights=weights.offers(room.workspace))["masrouter"]
     assert form.fields["weights"].initial == "untrained"
     run = room.submit(strategies=[("masrouter", {})])
     assert run.parameters["weights"] == "untrained"

@@ -24,7 +24,7 @@ def test_bounds_and_choices_come_from_the_model() -> None:
         data[f"agentcollab-{name}"] = str(value)
     data["agentcollab-budget_base"] = "0"
     data["agentcollab-schedule"] = "cubic"
-    form = parameter_forms(data)["agentcollab"]
+    form = parameter_forms(["agentcollab"], data=data)["agentcollab"]
     assert set(form.errors) == {"budget_base", "schedule"}
 
 

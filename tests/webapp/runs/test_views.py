@@ -81,12 +81,16 @@ def test_a_wrong_entry_is_told_at_its_field_and_the_input_is_kept(
 
 
 def test_a_strategy_ticked_after_a_refusal_still_has_its_defaults(bob: Client, room: Room) -> None:
-    page = bob.post("/runs/new/", form(room, question=""))
-    strategy = STRATEGIES["agentcollab-static"]
-    cards = {card.strategy: card for family in page.context["families"] for card in family.cards}
-    static = cards[strategy].parameters
-    assert static["budget_base"].value() == str(strategy.parameters().budget_base)
+    page = bob.post("/runs/new/", form(room, question="")).content.decode()
+    assert 'name="small-' in page
+    assert 'name="agentcollab-' not in page, "loaded when it is ticked"
+    part = bob.get("/runs/new/parameters/", {"strategy": "agentcollab-static"})
+    static = part.context["parameters"]
+    assert (
+        static["budget_base"].value() == STRATEGIES["agentcollab-static"].parameters().budget_base
+    )
     assert static["early_hand_back"].value() is True
+    assert bob.get("/runs/new/parameters/", {"strategy": "none"}).status_code == 404
 
 
 def test_hostile_text_stays_text(bob: Client, room: Room) -> None:
