@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from django.http import Http404
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.store import load
+from tests.collab_core.learned import worlds
 from tests.services import wait_for
 from tests.webapp.learning.material import plant_runs
 from tests.webapp.personas import Room, make_ladder, make_room
@@ -269,3 +273,37 @@ def test_one_process_trains_one_thing_at_a_time(room: Room) -> None:
         assert not trainer.execute(training.pk)
         assert time.monotonic() - began < 60
     assert again(training).status == "queued"
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from webapp.learning.child import Child
+logs, folder = map(Path, sys.argv[1:])
+with Child(["isotonic", "--logs", str(logs), "--out", str(folder / "weights")], folder) as child:
+    print(child._process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_training_ends_with_its_killed_worker_and_writes_nothing(tmp_path: Path) -> None:
+    logs = worlds.write(tmp_path / "logs", worlds.predictable(20))
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(logs), str(tmp_path)],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        stdout=subprocess.PIPE,
+    )
+    assert worker.stdout is not None
+    pid = int(worker.stdout.readline())
+    worker.kill()
+    worker.communicate()
+    wait_for(lambda: _ended(pid), "the end of the training")
+    assert not (tmp_path / "weights").exists()
+
+
+def _ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"  # nobody fetches an orphan's status in some containers
