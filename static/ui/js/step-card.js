@@ -95,7 +95,8 @@ function scoreParts(bodies, long) {
 function draftParts(bodies, check, long) {
   return (bodies?.drafts || []).flatMap((draft, index) => {
     const reply = bodies.replies[index];
-    const against = draft.score === null || draft.score === undefined ? "" : ` Score ${draft.score.toFixed(3)}${draft.threshold === null || draft.threshold === undefined ? "" : `, threshold ${draft.threshold.toFixed(3)}`}.`;
+    // the policy's own words hold the numbers already; opened, the card gives them exactly
+    const against = draft.score === null || draft.score === undefined || (draft.why && !long.shown) ? "" : ` Score ${draft.score.toFixed(3)}${draft.threshold === null || draft.threshold === undefined ? "" : `, threshold ${draft.threshold.toFixed(3)}`}.`;
     const would = draft.action ? ` It would have made the call "${draft.action}"; its tool never ran.` : " Nothing of it was done.";
     const spent = reply ? ` ${seconds(reply.timing.total_s)}, ${count(reply.usage.output_tokens)} tok.` : "";
     long.any = true;
