@@ -21,7 +21,7 @@ class MasRouterOptions(TrainerOptions):
         "MBPP, 500 MMLU, at its prices; rescale it to yours.",
     )
     steps: int = Field(
-        default=200, ge=1, le=100_000, title="Steps", description="Steps of Adam. Ours."
+        default=300, ge=1, le=100_000, title="Steps", description="Steps of Adam. Ours."
     )
     batch: int = Field(
         default=16, ge=1, le=1_024, title="Batch", description="Runs a step. The public code's."
@@ -35,11 +35,11 @@ class MasRouterOptions(TrainerOptions):
         description="Take a moving average off the utilities. Ours; off is the public code's form.",
     )
     entropy: float = Field(
-        default=0.01,
+        default=0.05,
         ge=0.0,
         le=10.0,
         title="Entropy bonus",
-        description="Keeps the cascade from settling too early. Ours; 0 is the public code's loss.",
+        description="Keeps the cascade from settling too early; it fades to nothing by the last step. Ours; 0 is the public code's loss.",
     )
     importance: Literal["clipped", "none"] = Field(
         default="clipped",

@@ -46,6 +46,7 @@ from collab_core.learned.reinforce import (
     MovingAverage,
     Progress,
     descend,
+    fading,
     importance_weights,
     log_softmax,
     weigh,
@@ -273,7 +274,9 @@ def _train(
         history.rewards.append(float(np.mean([e.reward for e in episodes])))
         history.penalties.append(history.rewards[-1] - float(np.mean(earned)))
         weights = weigh(earned, baseline, importance)
-        return reinforce_loss(batch, modes, experts, weights, entropy=options.entropy)
+        return reinforce_loss(
+            batch, modes, experts, weights, entropy=fading(options.entropy, step, options.steps)
+        )
 
     params = descend(
         fresh_parameters(encoder.dim, tiers, seed=seed),

@@ -22,7 +22,7 @@ class OIMasOptions(TrainerOptions):
         "it makes a run's cost term 0.1 to 0.3; the report says what it is with yours.",
     )
     steps: int = Field(
-        default=200, ge=1, le=100_000, title="Steps", description="Steps of Adam. Ours."
+        default=300, ge=1, le=100_000, title="Steps", description="Steps of Adam. Ours."
     )
     batch: int = Field(default=32, ge=1, le=1_024, title="Batch", description="Runs a step. Ours.")
     learning_rate: float = Field(
@@ -63,11 +63,11 @@ class OIMasOptions(TrainerOptions):
         description="Take a moving average off the returns. Ours; it only lowers the variance.",
     )
     entropy: float = Field(
-        default=0.02,
+        default=0.05,
         ge=0.0,
         le=10.0,
         title="Entropy bonus",
-        description="Keeps the networks from settling too early. Ours; 0 is the paper's loss.",
+        description="Keeps the networks from settling too early; it fades to nothing by the last step. Ours; 0 is the paper's loss.",
     )
     importance: Literal["clipped", "none"] = Field(
         default="clipped",

@@ -44,6 +44,7 @@ from collab_core.learned.reinforce import (
     MovingAverage,
     Progress,
     descend,
+    fading,
     importance_weights,
     log_softmax,
     weigh,
@@ -216,7 +217,11 @@ def train_in_world(
         episodes = world.play(drawn, player, seed=chance.getrandbits(32))
         weights = weigh(run.earned(episodes, scale), baseline)
         return reinforce_loss(
-            run.pack(episodes), run.roles, options.rules, weights, entropy=options.entropy
+            run.pack(episodes),
+            run.roles,
+            options.rules,
+            weights,
+            entropy=fading(options.entropy, step, options.steps),
         )
 
     params = descend(
@@ -260,7 +265,13 @@ def train_on_episodes(
             then = np.array([drawn_with(episodes[at]) for at in picked])
             importance = importance_weights(now, then, largest=MAX_IMPORTANCE).tolist()
         weights = weigh([earned[at] for at in picked], baseline, importance)
-        return reinforce_loss(batch, run.roles, options.rules, weights, entropy=options.entropy)
+        return reinforce_loss(
+            batch,
+            run.roles,
+            options.rules,
+            weights,
+            entropy=fading(options.entropy, step, options.steps),
+        )
 
     params = descend(
         run.start(encoder.dim, seed),

@@ -100,6 +100,15 @@ def descend(
     return trained
 
 
+def fading(start: float, step: int, steps: int) -> float:
+    """Return what is left at ``step`` (from 0) of a bonus that falls to nothing along a line.
+
+    >>> [fading(0.2, step, 4) for step in range(4)]
+    [0.2, 0.15000000000000002, 0.1, 0.05]
+    """
+    return start * (1.0 - step / steps)
+
+
 def importance_weights(now: Array, then: Array, *, largest: float) -> Array:
     """Return exp(now - then) of log-probabilities, clipped at ``largest``.
 
