@@ -35,7 +35,7 @@ from collab_core.domain import StepRecord, ToolCall
 from collab_core.errors import ToolFailed
 from collab_core.policies.base import Policy
 from collab_core.runtime.session import Session
-from collab_core.tools.base import StatefulTool, Tool, Toolbox
+from collab_core.tools.base import Tool, Toolbox
 from collab_core.tools.compose import Compose
 
 PLANNER_TOOLS = frozenset({"calculator"})
@@ -211,11 +211,7 @@ class _Team:
         return _Done(await loop.run(), loop.book)
 
     def _tools(self, wanted: Callable[[Tool], bool]) -> Toolbox:
-        return Toolbox(
-            tool.fresh() if isinstance(tool, StatefulTool) else tool
-            for tool in self.tools
-            if wanted(tool)
-        )
+        return Toolbox(filter(wanted, self.tools)).fresh()
 
 
 def _report(name: str, task: SeekerTask, done: _Done) -> Report:

@@ -114,6 +114,21 @@ class Team:
         return reply(work.verdict, "assign_seekers", {"tasks": tasks}, s=0.5)
 
 
+class Author(Team):
+    """Its writer makes a text of two sections, and its planner gives that text as the answer."""
+
+    def _reply(self, messages: list[Mapping[str, Any]], task: str) -> ModelReply:
+        done = sum(message["role"] == "assistant" for message in messages)
+        if task.startswith("Writing task: "):
+            if done < 2:
+                section = {"action": "add", "name": f"S{done}", "text": f"Section {done}."}
+                return reply(1, "compose", section)
+            return reply(1, answer="Two sections.")
+        if not task.startswith("Task: ") and done == len(self.plan):
+            return reply(1, answer="text-3")
+        return super()._reply(messages, task)
+
+
 def reply(
     verdict: int,
     tool: str = "",

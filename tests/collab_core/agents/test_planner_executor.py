@@ -13,7 +13,7 @@ from collab_core.errors import EndpointFailed, InvalidInput
 from collab_core.runtime.engine import RunControl
 from collab_core.runtime.fork import prefix
 from collab_core.tools.compose import Compose
-from tests.collab_core.agents.team import Note, Round, Team, fold, of, reply, work
+from tests.collab_core.agents.team import Author, Note, Round, Team, fold, of, reply, work
 
 TWO_ROUNDS = (Round([(1, 1), (1,)]), Round([()]))
 
@@ -145,18 +145,6 @@ async def test_wrong_assignments_are_told_and_nobody_is_started(arguments: str) 
 
 
 async def test_a_writers_text_is_kept_and_can_be_the_answer() -> None:
-    class Author(Team):
-        def _reply(self, messages: list, task: str):  # type: ignore[no-untyped-def, type-arg]
-            done = sum(message["role"] == "assistant" for message in messages)
-            if task.startswith("Writing task: "):
-                if done < 2:
-                    section = {"action": "add", "name": f"S{done}", "text": f"Section {done}."}
-                    return reply(1, "compose", section)
-                return reply(1, answer="Two sections.")
-            if done == len(self.plan):
-                return reply(1, answer="text-3")
-            return super()._reply(messages, task)
-
     plan = [Round([()]), Round([])]
     terminal, journal = await work(Author(plan), tools=(Note(), Compose()))
     assert terminal.answer == "Section 0.\n\nSection 1."

@@ -13,7 +13,8 @@ from collab_core import events as ev
 from collab_core.domain import Limits
 from collab_core.runtime.fork import prefix
 from collab_core.runtime.journal import MemoryJournal
-from tests.collab_core.agents.team import Note, Plan, Round, Team, by_scope, fold, of, work
+from collab_core.tools.compose import Compose
+from tests.collab_core.agents.team import Author, Note, Plan, Round, Team, by_scope, fold, of, work
 
 PLAN = (Round([(1, 0, 0), (0,), ()]), Round([]), Round([(1,), (1, 1)], verdict=0))
 
@@ -48,6 +49,16 @@ async def test_a_run_cut_after_any_event_resumes_to_the_same_log(strategy: str) 
     for cut in range(len(whole.records)):
         journal = await resumed(PLAN, whole.records[:cut], seed=cut, strategy=strategy)
         assert by_scope(journal.records) == by_scope(whole.records), f"cut after {cut} events"
+
+
+async def test_a_text_under_way_is_not_lost() -> None:
+    """The sections that a writer had made before the kill are in the text of the resumed run."""
+    plan = [Round([()]), Round([])]
+    _, whole = await work(Author(plan), tools=(Compose(),))
+    for cut in range(len(whole.records)):
+        terminal, journal = await work(Author(plan), whole.records[:cut], tools=(Compose(),))
+        assert terminal.answer == "Section 0.\n\nSection 1.", f"cut after {cut} events"
+        assert by_scope(journal.records) == by_scope(whole.records)
 
 
 @settings(max_examples=60, deadline=None)
