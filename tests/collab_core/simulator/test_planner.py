@@ -57,8 +57,8 @@ def planner(question: str, *given: tuple[list[str], str], asked: str = "") -> di
         entry = {"id": f"c{number}", "type": "function", "function": call}
         messages.append({"role": "assistant", "content": thought, "tool_calls": [entry]})
         reports = [
-            Report(f"seeker-{number}.{k}", *line.split("|"), "answer", 3, ())
-            for k, line in enumerate(said, start=1)
+            Report(f"seeker-{number}.{k}", task, text, "answer", 3, ())
+            for k, (task, _, text) in enumerate((line.partition("|") for line in said), start=1)
         ]
         content = render_reports(reports, 5_000)
         messages.append({"role": "tool", "tool_call_id": f"c{number}", "content": content})
