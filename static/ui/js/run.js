@@ -125,7 +125,7 @@ function drawFigures(model) {
   /** @type {any} */ ($("kpi-top-meter")).value = sums.topTokenShare || 0;
   show("cost", usd(sums.steps ? sums.cost : 0), "", sums.cost !== null && sums.steps ? `${shortCount(sums.input + sums.output)} tokens` : "");
   setText($("stall-count"), String(sums.stalls));
-  drawSideEntry(model, `${team ? sums.mainSteps : sums.steps}/${limit}`);
+  drawSideEntry(model, team ? String(sums.steps) : `${sums.steps}/${limit}`);
 }
 
 /** This run's line under "Running now" keeps up; it goes when the run has ended. */
