@@ -91,7 +91,10 @@ class Child:
             if "manifest" in said:
                 self.done = True
             elif isinstance(said.get("fraction"), int | float):
-                yield Step(min(1.0, max(0.0, said["fraction"])), str(said.get("text", "")))
+                yield Step(
+                    min(1.0, max(0.0, said["fraction"])),
+                    str(said.get("text", "")).replace("\0", "\ufffd"),
+                )
 
     def stop(self) -> None:
         """End the process: asked first, then killed."""
@@ -112,7 +115,9 @@ class Child:
         status = self._process.wait(timeout=STOP_S)
         if status == 0 and self.done:
             return
-        raise _said(status, self._errors.read_text("utf-8", "replace")[-20_000:])
+        raise _said(
+            status, self._errors.read_text("utf-8", "replace").replace("\0", "\ufffd")[-20_000:]
+        )
 
     def _read(self) -> None:
         output = self._process.stdout

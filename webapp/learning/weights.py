@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -125,7 +126,7 @@ def adopt(workspace: Workspace, folder: Path, *, user: User | None) -> Weights:
         workspace=workspace,
         reference=reference,
         defaults={
-            "name": manifest.name[:80],
+            "name": manifest.name.replace("\0", "\ufffd")[:80],
             "kind": manifest.kind[:60],
             "digest": manifest.digest,
             "stand_in": bool(manifest.encoder and manifest.encoder.stand_in),
@@ -182,7 +183,9 @@ def _copy(
 
 
 def _short(manifest: Manifest) -> dict[str, Any]:
-    body = manifest.model_dump(mode="json")
+    # an uploaded log may name its tiers with NUL, which PostgreSQL does not store
+    text = manifest.model_dump_json().replace("\\u0000", "\ufffd")
+    body: dict[str, Any] = json.loads(text)
     body["trained_on"]["run_ids"] = body["trained_on"]["run_ids"][:RUN_IDS_KEPT]
     return body
 

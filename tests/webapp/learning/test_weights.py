@@ -184,3 +184,10 @@ def test_a_strategy_that_runs_untrained_offers_that_too(room: Room) -> None:
     assert form.fields["weights"].initial == "untrained"
     run = room.submit(strategies=[("masrouter", {})])
     assert run.parameters["weights"] == "untrained"
+
+
+def test_a_manifest_with_nul_can_be_stored_everywhere(room: Room) -> None:
+    row = make_weights(room, name="a\0b")
+    assert row.name == "a\ufffdb"
+    assert "\0" not in str(row.manifest)
+    assert row.manifest["name"] == "a\ufffdb"
