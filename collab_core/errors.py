@@ -154,6 +154,12 @@ class ScorerFailed(TandemError):
     code = "scorer_failed"
 
 
+class PolicyFailed(TandemError):
+    """A policy raised, or decided what cannot be: a fault of that policy."""
+
+    code = "policy_failed"
+
+
 class NonDeterministicReplay(TandemError):
     code = "non_deterministic_replay"
 

@@ -15,7 +15,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from collab_core.domain import Decision, Limits, StepRecord, Task, TierSnapshot, ToolCall
 
@@ -93,28 +93,44 @@ ACCEPT = Verdict()
 
 
 class Policy(ABC):
-    """Decides the tier of each step. One object serves one agent instance of one run."""
+    """Decides the tier of each step. One object serves one agent instance of one run.
 
-    reviews_drafts: ClassVar[bool] = False
-    """True if :meth:`after_generation` can reject a draft."""
+    ``collab_core/policies/guard.py`` stands between it and the engine: a tier that cannot be, or an
+    exception, ends the run with this policy's name.
+    """
+
+    reviews_drafts: bool = False
+    """True if :meth:`after_generation` can reject a draft: set where a subclass overrides it."""
     scorer: Scorer | None = None
-    """What reads :meth:`before_texts` and :meth:`draft_texts`."""
+    """What reads :meth:`before_texts` and :meth:`draft_texts`: set it in ``__init__``. One of your
+    own without an encoder has ``stand_in`` False."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "after_generation" in cls.__dict__ and "reviews_drafts" not in cls.__dict__:
+            cls.reviews_drafts = True
 
     @abstractmethod
     def before_step(self, context: StepContext) -> Decision:
-        """Decide who runs step ``context.step_index``. Asked exactly once a step; must not change
-        the state (a fork's first steps are decided elsewhere and never asked)."""
+        """Decide who runs step ``context.step_index``: a tier from 0, the cheapest, to
+        ``len(context.tiers) - 1``.
+
+        Asked exactly once a step; must not change the state (a fork's first steps are decided
+        elsewhere and never asked).
+        """
 
     def after_generation(self, context: StepContext, draft: Draft) -> Verdict:
         """Accept the draft or have it rerun on another tier, before its tool acts.
 
-        Asked once a draft, only if ``reviews_drafts``; must not change the state. A rejected draft
-        is charged all the same.
+        Asked once a draft; must not change the state. ``rerun_on`` must be a higher tier than the
+        draft's. A rejected draft is charged all the same. A final answer that is forced, because the
+        steps or the context are used up, is not asked about.
         """
         return ACCEPT
 
     def after_observation(self, context: StepContext, step: StepRecord) -> None:  # noqa: B027
-        """Learn what became of ``step``; ``step.decision`` is what was really done."""
+        """Learn what became of ``step``, the last one of ``context.trajectory``; ``step.decision`` is
+        what was really done."""
 
     def before_texts(self, context: StepContext) -> tuple[str, ...] | None:
         """Return what the scorer shall read before the step; None = do not ask it."""

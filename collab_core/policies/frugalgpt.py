@@ -7,7 +7,7 @@ step is a query, and a rejected draft's tool never runs: ``docs/strategies/fruga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -61,7 +61,6 @@ class FrugalGPTParameters(AgentParameters):
 class FrugalGPT(Policy):
     """Accept a draft of tier t if its score is above ``thresholds[t]``; the top tier's always."""
 
-    reviews_drafts: ClassVar[bool] = True
     scorer: Scorer
     thresholds: tuple[float, ...]
     """One for each tier but the top."""

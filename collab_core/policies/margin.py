@@ -8,7 +8,7 @@ tag: ``docs/strategies/margin.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,6 @@ class MarginParameters(AgentParameters):
 class Margin(Policy):
     """Accept a draft if its number is above the threshold; the top tier's always."""
 
-    reviews_drafts: ClassVar[bool] = True
     signal: Signal
     threshold: float
     unknown: Literal["rerun", "accept"]

@@ -38,6 +38,8 @@ async def numbers(scorer: Scorer, texts: tuple[str, ...]) -> tuple[float, ...]:
     except Exception as error:
         logger.exception("scorer %s raised", scorer.name)
         raise ScorerFailed(f"The scorer {scorer.name} broke ({type(error).__name__}).") from error
+    if not given:
+        raise ScorerFailed(f"The scorer {scorer.name} gave no number.")
     if not all(map(math.isfinite, given)):
         raise ScorerFailed(f"The scorer {scorer.name} gave a number that is not finite.")
     return given

@@ -49,8 +49,6 @@ class Length:
 class Careful(Policy):
     """Starts small; a draft that would note "bad" is written anew by the top tier."""
 
-    reviews_drafts = True
-
     def __init__(self, scorer: Length) -> None:
         self.scorer = scorer
 
