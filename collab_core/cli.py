@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from collab_core import __version__
 from collab_core import events as ev
+from collab_core.backends.models import says_it_is_simulated
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks import commands as benchmark_commands
 from collab_core.domain import Ladder, Limits, Task, Tier
@@ -29,6 +31,11 @@ from collab_core.tools import commands as tool_commands
 from collab_core.tools.registry import NAMES, Catalogue, RunTools
 from collab_core.tools.sandbox import commands as sandbox_commands
 from collab_core.tools.settings import read_settings
+
+_OTHER_RUN = (
+    "The log belongs to a run with other {what}: {known}. Give the same, or name another file with "
+    "--log."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,7 +130,7 @@ async def _execute(
     try:
         with view:
             if not journal.history:
-                await journal.append([_queued(spec)])
+                await journal.append([_queued(await _labelled(spec, backend))])
             return await execute(
                 spec,
                 journal,
@@ -178,6 +185,14 @@ class _Watched(MemoryJournal):
             self._view.event(record)
 
 
+async def _labelled(spec: RunSpec, backend: OpenAICompatible) -> RunSpec:
+    """Mark the tiers whose servers say that they simulate: every figure of the run must tell."""
+    tiers = spec.ladder.tiers
+    said = [await says_it_is_simulated(backend.pool.get(tier), tier.model) for tier in tiers]
+    marked = tuple(replace(t, simulated=yes) for t, yes in zip(tiers, said, strict=True))
+    return replace(spec, ladder=replace(spec.ladder, tiers=marked))
+
+
 def _queued(spec: RunSpec) -> ev.RunQueued:
     return ev.RunQueued(
         task=spec.task,
@@ -194,19 +209,16 @@ def _queued(spec: RunSpec) -> ev.RunQueued:
 
 
 def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
-    asked = (spec.task, spec.strategy, spec.seed, spec.tools)
-    for record in journal.history:
-        known = record.event
-        if isinstance(known, ev.RunQueued) and asked != (
-            known.task,
-            known.strategy,
-            known.seed,
-            known.tools,
-        ):
-            raise InvalidInput(
-                "The log belongs to another task, strategy, seed or choice of tools; name another "
-                "file with --log."
-            )
+    queued = next((r.event for r in journal.history if isinstance(r.event, ev.RunQueued)), None)
+    if queued is None:
+        return
+    asked = _queued(spec)
+    for name in ("task", "strategy", "parameters", "seed", "limits", "tools"):
+        if getattr(asked, name) != getattr(queued, name):
+            raise InvalidInput(_OTHER_RUN.format(what=name, known=getattr(queued, name)))
+    known = [(tier.name, tier.model) for tier in queued.ladder]
+    if [(tier.name, tier.model) for tier in asked.ladder] != known:
+        raise InvalidInput(_OTHER_RUN.format(what="tiers", known=known))
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:
@@ -229,7 +241,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
         ),
         gold=tuple(arguments.gold),
         strategy=arguments.strategy,
-        parameters=parameters.model_dump(),
+        parameters=parameters.model_dump(mode="json"),
         ladder=Ladder(name="command line", tiers=tiers),
         seed=arguments.seed,
         limits=Limits(max_steps=arguments.max_steps, max_output_tokens=arguments.max_output_tokens),

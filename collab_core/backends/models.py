@@ -16,8 +16,13 @@ _LIST_S = 5.0
 _MAX_NAMED = 8
 
 
+SIMULATED = "simulated"
+"""Who owns the models of a simulator, by its own word."""
+
+
 class _Model(msgspec.Struct):
     id: str = ""
+    owned_by: str = ""
 
 
 class _Models(msgspec.Struct):
@@ -26,14 +31,27 @@ class _Models(msgspec.Struct):
 
 async def served_models(endpoint: Endpoint) -> tuple[str, ...] | None:
     """Return the names that ``GET /models`` lists, at most 200; None if it does not answer."""
+    models = await _listed(endpoint)
+    if models is None:
+        return None
+    return tuple(clean(model.id, secret=endpoint.key)[:200] for model in models)
+
+
+async def says_it_is_simulated(endpoint: Endpoint, model: str) -> bool:
+    """Tell whether the server lists ``model`` as simulated; False if it does not answer."""
+    models = await _listed(endpoint) or []
+    return any(one.id == model and one.owned_by == SIMULATED for one in models)
+
+
+async def _listed(endpoint: Endpoint) -> list[_Model] | None:
     try:
         async with asyncio.timeout(_LIST_S):
-            return await _list(endpoint)
+            return await _ask(endpoint)
     except (TimeoutError, aiohttp.ClientError, OSError, msgspec.DecodeError):
         return None
 
 
-async def _list(endpoint: Endpoint) -> tuple[str, ...] | None:
+async def _ask(endpoint: Endpoint) -> list[_Model] | None:
     async with endpoint.session.get(
         endpoint.url("models"), headers=endpoint.headers, allow_redirects=False
     ) as response:
@@ -44,8 +62,7 @@ async def _list(endpoint: Endpoint) -> tuple[str, ...] | None:
             body += piece
             if len(body) > _MAX_BYTES:
                 return None
-    listed = msgspec.json.decode(bytes(body), type=_Models)
-    return tuple(clean(model.id, secret=endpoint.key)[:200] for model in listed.data[:200])
+    return msgspec.json.decode(bytes(body), type=_Models).data[:200]
 
 
 async def with_served_models(error: BackendError, endpoint: Endpoint) -> None:

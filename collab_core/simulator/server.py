@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from collab_core.backends.models import SIMULATED
 from collab_core.errors import InvalidInput
 from collab_core.simulator.engine import Engine
 from collab_core.simulator.presets import Preset, load_preset
@@ -124,7 +125,7 @@ class SimulatedServer:
             {
                 "id": engine.model.name,
                 "object": "model",
-                "owned_by": "simulated",
+                "owned_by": SIMULATED,
                 "max_model_len": engine.model.context_tokens,
             }
             for engine in self.engines.values()

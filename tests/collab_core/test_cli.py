@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from collab_core import events as ev
 from collab_core.cli import main
 from collab_core.runtime.journal import read_log
+from collab_core.simulator.presets import load_preset
+from collab_core.simulator.server import SimulatedServer
 from tests.fakes.model_server import ModelServer, Reply, delta, sse, usage
 
 ANSWER = Reply(
@@ -17,8 +21,6 @@ ANSWER = Reply(
 
 
 async def command(server: ModelServer, *more: str) -> int:
-    import asyncio
-
     arguments = ["run", "Capital of France?", "--plain", "--strategy", "small", *more]
     arguments += ["--tier", f"small={server.base_url}#m"]
     return await asyncio.to_thread(main, arguments)
@@ -40,6 +42,49 @@ async def test_a_run_is_logged_from_queued_to_finished(
         assert sum(request.method == "POST" for request in server.requests) == 1
         # another seed is another run
         assert await command(server, "--log", str(log), "--seed", "5") == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (["--param", "temperature=0.2"], "other parameters"),
+        (["--max-steps", "3"], "other limits"),
+        (["--tier", "large=http://127.0.0.1:9/v1#m"], "other tiers"),
+    ],
+)
+async def test_a_log_is_only_resumed_by_the_run_it_belongs_to(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changed: list[str],
+    named: str,
+) -> None:
+    monkeypatch.setattr("collab_core.cli._catch_signals", lambda control: None)
+    log = tmp_path / "run.jsonl"
+    async with ModelServer(lambda request: ANSWER) as server:
+        assert await command(server, "--log", str(log)) == 0
+        assert await command(server, "--log", str(log), *changed) == 2
+    assert named in capsys.readouterr().err
+
+
+async def test_a_run_on_a_simulator_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collab_core.cli._catch_signals", lambda control: None)
+    log = tmp_path / "run.jsonl"
+    preset = load_preset("ddv2-7b-38b")
+    server = SimulatedServer([preset], time_scale=0.0)
+    runner = server.runner()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    arguments = ["run", "1 + 1?", "--plain", "--strategy", "small", "--log", str(log)]
+    arguments += ["--tier", f"small={address}#{preset.models[0].name}"]
+    await asyncio.to_thread(main, arguments)
+    await runner.cleanup()
+    queued = read_log(log.read_bytes(), name="log")[0].event
+    assert isinstance(queued, ev.RunQueued)
+    assert queued.simulated
 
 
 @pytest.mark.parametrize(
