@@ -22,10 +22,6 @@ from collab_core.policies.base import Policy
 Label = Literal["native", "adapted", "proxy"]
 """How near to its source: as published, fitted to per-step routing, or a stand-in."""
 
-Family = Literal[
-    "Fixed", "Blind switching", "AgentCollab", "Learned routers", "Uncertainty", "Whole methods"
-]
-
 
 class Parameters(BaseModel):
     """What every strategy can set: how models are sampled."""
@@ -141,16 +137,23 @@ class Resources:
         """
         if not reference:
             raise InvalidInput(f"{field}: choose what to load.", field=field)
+        try:
+            found = self._found(reference)
+        except (OSError, ValueError, RuntimeError):
+            # a name that no file can have, or links that lead in a circle
+            found = None
+        if found is None:
+            raise InvalidInput(f"{field}: there is no {reference[:80]!r} here.", field=field)
+        return found
+
+    def _found(self, reference: str) -> Path | None:
         if self.any_path and (path := Path(reference)).exists():
             return path
-        inside = self.folder / reference if self.folder else None
-        if (
-            inside is None
-            or not inside.resolve().is_relative_to(self.folder.resolve())  # type: ignore[union-attr]
-            or not inside.exists()
-        ):
-            raise InvalidInput(f"{field}: there is no {reference[:80]!r} here.", field=field)
-        return inside
+        if self.folder is None:
+            return None
+        inside = self.folder / reference
+        stays = inside.resolve().is_relative_to(self.folder.resolve())
+        return inside if stays and inside.exists() else None
 
 
 NO_RESOURCES = Resources()
@@ -166,7 +169,9 @@ class Strategy:
     name: str
     title: str
     summary: str
-    family: Family
+    family: str
+    """The heading it stands under: Fixed, Blind switching, AgentCollab, Learned routers, Uncertainty,
+    Whole methods, or one of its own."""
     label: Label
     source: str
     parameters: type[Parameters]

@@ -88,6 +88,8 @@ def parse_parameters(name: str, raw: Mapping[str, Any]) -> Parameters:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = f"{name} has no such parameter. It has: {', '.join(model.model_fields)}."
         raise InvalidInput(f"{field}: {what}" if field else what, field=field) from error
 
 
