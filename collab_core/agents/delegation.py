@@ -15,7 +15,7 @@ import msgspec
 
 from collab_core.domain import ToolCall
 from collab_core.errors import ToolFailed
-from collab_core.tools.arguments import only_arguments, text_argument
+from collab_core.tools.arguments import json_object, only_arguments, text_argument
 from collab_core.tools.base import ToolOutcome
 
 MAX_SEEKERS = 5
@@ -184,7 +184,7 @@ def _seeker_task(given: object, goal: str) -> SeekerTask:
 
 def _arguments(call: ToolCall, allowed: tuple[str, ...], *, usage: str) -> dict[str, Any]:
     try:
-        arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
+        arguments = json_object(call.arguments)
     except msgspec.DecodeError as error:
         raise ToolFailed(
             f"The arguments are not a JSON object ({error}). Call it like {usage}."

@@ -9,6 +9,7 @@ import msgspec
 
 from collab_core.domain import ToolCall
 from collab_core.progress import without_block
+from collab_core.tools.arguments import json_object
 
 MAX_ANSWER_CHARS = 20_000
 _MAX_DEPTH = 4
@@ -44,7 +45,7 @@ def read_turn(text: str, tool_calls: tuple[ToolCall, ...], *, step: int) -> Turn
 def one_line(call: ToolCall, *, limit: int = 160) -> str:
     """Return the call for lists: its name and argument values, at most ``limit`` characters."""
     try:
-        arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
+        arguments = json_object(call.arguments)
         inner = ", ".join(map(_flat, arguments.values()))
     except msgspec.DecodeError:
         inner = call.arguments
@@ -72,7 +73,7 @@ def assistant_message(text: str, call: ToolCall | None) -> dict[str, Any]:
     if call is None:
         return {"role": "assistant", "content": text}
     try:
-        msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
+        json_object(call.arguments)
         arguments = call.arguments or "{}"
     except msgspec.DecodeError:
         arguments = msgspec.json.encode({"malformed": call.arguments[:2_000]}).decode()
@@ -92,7 +93,7 @@ def _calls_in_text(text: str, *, step: int) -> tuple[tuple[ToolCall, ...], str]:
     inner = text[start + len("<tool_call>") : end if end >= 0 else len(text)].strip()
     rest = text[:start]
     try:
-        parsed = msgspec.json.decode(inner, type=dict[str, Any])
+        parsed = json_object(inner)
         name = parsed.get("name")
         if not isinstance(name, str):
             raise msgspec.DecodeError("no name")

@@ -23,6 +23,7 @@ from collab_core.agents.steps import OpenStep, StepBook
 from collab_core.domain import Decision, ToolCall
 from collab_core.errors import BackendError, ContextTooLong, NonDeterministicReplay
 from collab_core.policies.base import ACCEPT, Draft, Policy, StepContext, Verdict
+from collab_core.policies.guard import Guard
 from collab_core.progress import BLOCK_REGEX, MissingVerdict, read_check
 from collab_core.runtime.session import Call, Session
 from collab_core.transcript import Transcript
@@ -75,7 +76,7 @@ class ReActLoop:
         """``head``: system prompt and task. ``delegates``: by tool name, calls that other agents
         answer; their schemas must be in the session's toolbox."""
         self.session = session
-        self.policy = policy
+        self.policy: Policy = Guard(policy)
         self.options = options
         self.book = StepBook(session, role=role, started_s=started_s)
         self.conversation = Conversation(head, options.hand_over)
@@ -185,12 +186,10 @@ class ReActLoop:
                 return reply
             self.book.saw_prompt(step, step.decision.tier, reply.usage.input_tokens)
             self.book.discard(step, step.turn.call, verdict)
+            self.session.check_limits()
 
     async def _generate(self, step: OpenStep) -> ev.ModelReplied:
-        known = self.session.peek(ev.ModelReplied)
-        if known is not None and known.purpose == "final_answer":
-            # a call that did not fit leaves nothing in the log but what was done about it
-            raise ContextTooLong("The prompt did not fit when the run was first made.")
+        self.check_that_it_fitted()
         call = self._call(step, "think", self.conversation.current, logprobs=step.decision.logprobs)
         warm = step.decision.warm_tier
         if warm is None or step.discarded:
@@ -199,7 +198,7 @@ class ReActLoop:
         ahead = replace(call, tier=warm, purpose="warm_prefill", max_output_tokens=1)
         aside = self.session.aside(f"warm-{step.index}")
         reply, companion = await self.book.side_by_side(
-            self.session.complete(call), _warm_up(aside, ahead)
+            self.session.complete(call), _warm_up(self.session, aside, ahead)
         )
         if reply is None:
             raise AssertionError("a call either replies or raises")
@@ -207,6 +206,17 @@ class ReActLoop:
             step.companions.append((companion, reply))
             self.book.saw_prompt(step, warm, companion.usage.input_tokens)
         return reply
+
+    def check_that_it_fitted(self) -> None:
+        """Look, before a thought is asked for, how the log goes on.
+
+        Raises:
+            ContextTooLong: the prompt was too long when the run was first made; a call that did not
+                fit leaves nothing in the log but what was done about it.
+        """
+        known = self.session.peek(ev.ModelReplied)
+        if known is not None and known.purpose == "final_answer":
+            raise ContextTooLong("The prompt did not fit when the run was first made.")
 
     async def _review(self, step: OpenStep, reply: ev.ModelReplied) -> Verdict:
         if step.number in self.session.world.inherited:
@@ -266,6 +276,10 @@ class ReActLoop:
         )
 
     async def _check_apart(self, step: OpenStep) -> None:
+        if self.session.peek(ev.ProgressJudged) is not None:
+            # judged without a reply: the question had not fitted
+            self._judge(step, "")
+            return
         structured = {"regex": BLOCK_REGEX} if self.options.enforce_check else None
         suffix = ({"role": "user", "content": prompt("progress_check")},)
         # the same tools with tool_choice none: dropping them would lose the cached prefix
@@ -278,7 +292,12 @@ class ReActLoop:
             structured=structured,
             max_output_tokens=400,
         )
-        reply = await self.session.complete(call)
+        try:
+            reply = await self.session.complete(call)
+        except ContextTooLong:
+            # a missing verdict; the next step finds the context full and answers
+            self._judge(step, "")
+            return
         step.replies.append(reply)
         self._judge(step, reply.text)
 
@@ -344,8 +363,11 @@ class ReActLoop:
         self.book.saw_prompt(step, step.decision.tier, self._prompt_tokens)
 
 
-async def _warm_up(aside: Session, call: Call) -> ev.ModelReplied | None:
-    """Warm a cache; a tier that cannot be reached now may never be needed."""
+async def _warm_up(main: Session, aside: Session, call: Call) -> ev.ModelReplied | None:
+    """Warm a cache beside a call of ``main``; a tier that cannot be reached now may never be needed."""
+    if main.replaying and not aside.replaying:
+        # the step went on without it: it had failed
+        return None
     try:
         return await aside.complete(call)
     except BackendError as error:

@@ -298,7 +298,7 @@ def _split(path: Path) -> Iterator[list[ev.Recorded]]:
             continue
         try:
             record = ev.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             if number == len(lines):
                 # torn by a crash in mid-write; the run has no end and is counted as such
                 break

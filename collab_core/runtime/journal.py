@@ -53,16 +53,14 @@ class FileJournal:
         self.history: tuple[Recorded, ...] = tuple(self._open(path))
         self._next_seq = len(self.history)
         self._on_event = on_event
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     async def append(self, events: Sequence[AnyEvent]) -> None:
         now = time.time()
         records = [
             Recorded(seq=self._next_seq + i, at=now, event=event) for i, event in enumerate(events)
         ]
-        self._file.write(b"".join(encode(record) + b"\n" for record in records))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._write(b"".join(encode(record) + b"\n" for record in records))
         self._next_seq += len(records)
         if self._on_event is not None:
             for record in records:
@@ -70,6 +68,18 @@ class FileJournal:
 
     def close(self) -> None:
         self._file.close()
+
+    def _write(self, batch: bytes) -> None:
+        file = self._file.fileno()
+        size, rest = os.fstat(file).st_size, memoryview(batch)
+        try:
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            os.fsync(file)
+        except OSError:
+            # half a line of a full disk must not stand before the next batch
+            os.ftruncate(file, size)
+            raise
 
     @staticmethod
     def _open(path: Path) -> list[Recorded]:
@@ -92,7 +102,7 @@ def read_log(lines: bytes, *, name: str) -> list[Recorded]:
     for number, line in enumerate(lines.splitlines()):
         try:
             record = decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput(f"{name}, line {number + 1} is not an event: {error}") from error
         if record.seq != number:
             raise InvalidInput(f"{name}, line {number + 1} has seq {record.seq}, not {number}.")

@@ -25,7 +25,8 @@ from collab_core.errors import BackendError, LimitExceeded, NonDeterministicRepl
 from collab_core.runtime.costs import cost_usd
 from collab_core.runtime.scoring import numbers
 from collab_core.runtime.world import World, step_of
-from collab_core.tools.base import MAX_OBSERVATION_CHARS, Toolbox, ToolOutcome
+from collab_core.tools.arguments import json_object
+from collab_core.tools.base import MAX_OBSERVATION_CHARS, Tool, Toolbox, ToolOutcome
 from collab_core.tools.hostile import neutralised
 from collab_core.transcript import Transcript
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TOOL_LIMIT_S = 3_700.0
+"""Of one tool call, or the run's whole time if that is less. Every tool has a limit of its own; this
+one is above the longest of them, and no run waits for ever for one that has none."""
 _REQUEST_ID_SIGNS = str.maketrans("/:~ ", ".-__")
 
 E = TypeVar("E", bound=ev.Event)
@@ -309,7 +313,7 @@ class Session:
         if tool is None or known.error:
             return
         try:
-            arguments = msgspec.json.decode(known.arguments or "{}", type=dict[str, Any])
+            arguments = json_object(known.arguments)
             tool.replay(arguments, known.observation)
         except (ToolFailed, msgspec.DecodeError) as error:
             raise NonDeterministicReplay(
@@ -320,7 +324,7 @@ class Session:
     async def _run_tool(self, call: ToolCall) -> tuple[ToolOutcome, bool]:
         """Return what the tool says, at most ``MAX_OBSERVATION_CHARS``, and whether it failed."""
         try:
-            arguments = msgspec.json.decode(call.arguments or "{}", type=dict[str, Any])
+            arguments = json_object(call.arguments)
         except msgspec.DecodeError as error:
             return _failed(f"the arguments are not a JSON object ({error}).")
         tool = self.toolbox.by_name.get(call.name)
@@ -328,9 +332,15 @@ class Session:
             names = ", ".join(self.toolbox.by_name) or "none"
             return _failed(f"there is no tool {call.name[:80]!r}. Tools: {names}.")
         try:
-            outcome = await tool(arguments)
+            outcome = await self._answer_of(tool, arguments)
         except ToolFailed as error:
             return _failed(error.message, hosts=error.hosts)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # something inside the tool was cancelled, not the run
+            return _failed("the tool was interrupted.")
         except Exception as error:
             logger.exception("run %s: tool %s raised", self.world.run_id, call.name)
             return _failed(f"the tool broke ({type(error).__name__}).")
@@ -338,6 +348,19 @@ class Session:
             text = outcome.text[:MAX_OBSERVATION_CHARS] + "\n[cut here]"
             outcome = replace(outcome, text=text, truncated=True)
         return outcome, False
+
+    async def _answer_of(self, tool: Tool, arguments: Mapping[str, Any]) -> ToolOutcome:
+        limit_s = min(TOOL_LIMIT_S, self.limits.max_wall_s or TOOL_LIMIT_S)
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                outcome = await tool(arguments)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise ToolFailed(f"the tool did not answer within {limit_s:g} seconds.") from error
+        if not isinstance(outcome, ToolOutcome):
+            raise TypeError(f"{tool.name} gave no ToolOutcome")
+        return outcome
 
     def _next_key(self) -> str:
         self._effects += 1

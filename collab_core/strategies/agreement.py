@@ -15,6 +15,7 @@ import msgspec
 
 from collab_core.benchmarks.scoring import normalise
 from collab_core.domain import ToolCall
+from collab_core.tools.arguments import json_object
 
 TaskType = Literal["question", "multiple_choice", "maths", "agent"]
 
@@ -100,8 +101,8 @@ def canonical_call(call: ToolCall) -> str:
     'search {"query":"new york"}'
     """
     try:
-        arguments = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+        arguments = json_object(call.arguments)
+    except msgspec.DecodeError:
         return f"{call.name} {_plain(call.arguments)}"
     return f"{call.name} {msgspec.json.encode(_tidy(arguments), order='deterministic').decode()}"
 

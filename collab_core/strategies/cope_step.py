@@ -74,13 +74,13 @@ class StepCascade(ReActLoop):
 
     async def _think(self, step: OpenStep) -> ev.ModelReplied:
         rules = self.rules
-        first = await self._stage(step, 1, large_plan="", kept="")
+        first = await self._stage(step, 1)
         if first.vote.reaches(rules.tau1):
             return _take(step, first)
         kept = kept_plan(self.session, first.vote, [sample.plan for sample in first.samples])
         self._reject(step, first, threshold=rules.tau1, to=rules.small, stage_number=2)
-        plan = await self.session.complete(
-            self._plan_call(step, rules.large, f"cope_step_{rules.large_plan}")
+        plan = await self._complete(
+            self.session, self._plan_call(step, rules.large, f"cope_step_{rules.large_plan}")
         )
         step.replies.append(plan)
         self.book.saw_prompt(step, rules.large, plan.usage.input_tokens)
@@ -89,33 +89,46 @@ class StepCascade(ReActLoop):
             return _take(step, second)
         self._reject(step, second, threshold=rules.tau2, to=rules.large, stage_number=3)
         call = self._act_call(step, rules.large, [(rules.large_plan, plan.text)])
-        reply = await self.session.complete(call)
+        reply = await self._complete(self.session, call)
         step.replies.append(reply)
         step.turn = read_turn(reply.text, reply.tool_calls, step=step.index)
         return reply
 
-    async def _stage(self, step: OpenStep, number: int, *, large_plan: str, kept: str) -> _Stage:
-        names = [f"{step.index}.{number}.{k}" for k in range(1, self.rules.samples + 1)]
+    async def _stage(
+        self, step: OpenStep, number: int, *, large_plan: str = "", kept: str = ""
+    ) -> _Stage:
         samples = await self.book.side_by_side(
-            *(self._sample(step, name, large_plan=large_plan, kept=kept) for name in names)
+            *(
+                self._sample(step, number, k, large_plan=large_plan, kept=kept)
+                for k in range(1, self.rules.samples + 1)
+            )
         )
         return _Stage(samples, vote([self._key(sample.turn) for sample in samples]))
 
-    async def _sample(self, step: OpenStep, name: str, *, large_plan: str, kept: str) -> _Sample:
-        rules, plan, path = self.rules, "", []
-        aside = self.session.aside(f"sample-{name}")
-        if not large_plan:
+    async def _sample(
+        self, step: OpenStep, stage: int, k: int, *, large_plan: str, kept: str
+    ) -> _Sample:
+        rules, plan = self.rules, ""
+        path: list[ev.ModelReplied] = []
+        # from the beginning: what was spent is charged even if the sample is never completed
+        step.branches.append(path)
+        aside = self.session.aside(f"sample-{step.index}.{stage}.{k}")
+        if stage == 1:
             call = self._plan_call(step, rules.small, f"cope_step_{rules.small_plan}")
-            planned = await aside.complete(call)
-            path.append(planned)
-            plan = planned.text
+            path.append(await self._complete(aside, call))
+            plan = path[0].text
         plans: list[tuple[PlanKind, str]] = [
             (rules.small_plan, kept or plan),
             (rules.large_plan, large_plan),
         ]
-        reply = await aside.complete(self._act_call(step, rules.small, plans))
-        step.branches.append([*path, reply])
+        reply = await self._complete(aside, self._act_call(step, rules.small, plans))
+        path.append(reply)
         return _Sample(plan, reply, read_turn(reply.text, reply.tool_calls, step=step.index))
+
+    async def _complete(self, session: Session, call: Call) -> ev.ModelReplied:
+        if session is self.session or not session.replaying:
+            self.check_that_it_fitted()
+        return await session.complete(call)
 
     def _key(self, turn: Turn) -> str:
         if turn.call is not None:

@@ -43,7 +43,7 @@ class TaskCascade:
 
     async def solve(self) -> Answer:
         rules = self.rules
-        first = await self._stage(1, rules.tau1, large_plan="", kept="")
+        first = await self._stage(1, rules.tau1)
         if first.vote.reaches(rules.tau1):
             return _accepted(first)
         kept = kept_plan(self.session, first.vote, [sample.plan for sample in first.samples])
@@ -53,7 +53,9 @@ class TaskCascade:
             return _accepted(second)
         return await self._execute_on_large(large_plan)
 
-    async def _stage(self, number: int, tau: float, *, large_plan: str, kept: str) -> Stage:
+    async def _stage(
+        self, number: int, tau: float, *, large_plan: str = "", kept: str = ""
+    ) -> Stage:
         rules = self.rules
         self.session.check_limits()
         step = self.book.open(
@@ -66,7 +68,7 @@ class TaskCascade:
         )
         samples = await self.book.side_by_side(
             *(
-                self._sample(step, f"{number}.{k}", large_plan=large_plan, kept=kept)
+                self._sample(step, number, k, large_plan=large_plan, kept=kept)
                 for k in range(1, rules.samples + 1)
             )
         )
@@ -75,10 +77,12 @@ class TaskCascade:
         self._write_down(step, number, tau, stage)
         return stage
 
-    async def _sample(self, step: OpenStep, name: str, *, large_plan: str, kept: str) -> Sample:
-        """Plan, if no plan is given, and execute."""
-        rules, plan, plan_s = self.rules, "", 0.0
-        if not large_plan:
+    async def _sample(
+        self, step: OpenStep, stage: int, k: int, *, large_plan: str, kept: str
+    ) -> Sample:
+        """Plan, in the first stage, and execute."""
+        rules, name, plan, plan_s = self.rules, f"{stage}.{k}", "", 0.0
+        if stage == 1:
             aside = self.session.aside(f"plan-{name}")
             reply = await aside.complete(self._plan_call(step, rules.small, rules.small_plan))
             step.branches.append([reply])
@@ -89,7 +93,7 @@ class TaskCascade:
         ]
         started_s = self.book.cumulative_s + plan_s
         branch = self.session.branch(f"execution-{name}")
-        loop = self._executor(branch, rules.small, plans, started_s, stage=2 if large_plan else 1)
+        loop = self._executor(branch, rules.small, plans, started_s, stage=stage)
         answer = await loop.run()
         return Sample(plan, plan_s, answer, loop.book.cumulative_s - started_s)
 

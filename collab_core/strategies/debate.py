@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from collab_core import events as ev
 from collab_core.agents.base import Agent, Answer
 from collab_core.agents.grammar import read_turn
 from collab_core.agents.loop import ReActLoop
 from collab_core.agents.prompts import prompt
 from collab_core.agents.steps import StepBook
 from collab_core.domain import Decision, Ladder
+from collab_core.errors import ContextTooLong
 from collab_core.policies.assigned import Assigned
 from collab_core.policies.fixed import tier_position
 from collab_core.runtime.session import Call, Session
@@ -112,7 +114,7 @@ class Debater:
     async def revise(self, number: int, others: str, started_s: float) -> float:
         """Read the others and answer anew; return how long it took.
 
-        An agent that gives no answer now keeps the one it had.
+        An agent that gives no answer now, or whose context is full, keeps the one it had.
         """
         loop = self._loop
         if loop is None:
@@ -127,7 +129,10 @@ class Debater:
             )
         )
         question = {"role": "user", "content": prompt("debate_revise").replace("{others}", others)}
-        reply = await self.session.complete(self._call(loop, step.number, question))
+        reply = await self._updated(self._call(loop, step.number, question))
+        if reply is None:
+            loop.book.close(step)
+            return loop.book.cumulative_s - started_s
         step.replies.append(reply)
         loop.book.accept(step, reply)
         step.turn = read_turn(reply.text, (), step=step.index)
@@ -138,6 +143,15 @@ class Debater:
         self.words = step.turn.thought
         loop.book.close(step)
         return loop.book.cumulative_s - started_s
+
+    async def _updated(self, call: Call) -> ev.ModelReplied | None:
+        """Return the reply; None if the others' words did not fit, now or as the log knows."""
+        if self.session.peek(ev.StepFinished) is not None:
+            return None
+        try:
+            return await self.session.complete(call)
+        except ContextTooLong:
+            return None
 
     def _call(self, loop: ReActLoop, number: int, question: dict[str, str]) -> Call:
         limit = min(self.session.limits.max_output_tokens, _REVISION_TOKENS)

@@ -5,7 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from collab_core.errors import ToolFailed
+
+MAX_DEPTH = 64
+"""Of arguments: the same everywhere, where a parser's own limit hangs on who calls it."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return a call's arguments; "" is an empty object.
+
+    Raises:
+        msgspec.DecodeError: they are no JSON object, or nested deeper than ``MAX_DEPTH``.
+
+    >>> json_object('{"query": "bells"}'), json_object("")
+    ({'query': 'bells'}, {})
+    """
+    try:
+        value = msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = (part for one in level for part in (one.values() if type(one) is dict else one))
+        level = [part for part in inner if isinstance(part, dict | list)]
+        if not level:
+            return value
+    raise msgspec.DecodeError("nested too deeply")
 
 
 def text_argument(

@@ -163,6 +163,19 @@ async def test_the_switch_to_large_is_told() -> None:
     assert switches == [(0, 1), (1, 0), (0, 1)]
 
 
+@pytest.mark.parametrize(("granularity", "calls"), [("task", 7), ("step", 7)])
+async def test_a_blank_large_plan_begins_no_new_stage(granularity: str, calls: int) -> None:
+    samples = Samples("ab", "aa")
+
+    def model(request: ModelRequest) -> ModelReply:
+        return reply("") if request.tier.name == "large" else samples(request)
+
+    backend, journal = ScriptedBackend([model] * 50), MemoryJournal()
+    run = spec("cope", parameters={"samples": 2, "granularity": granularity})
+    terminal = await execute(run, journal, backend=backend, tools=())
+    assert (terminal.answer, len(backend.requests)) == ("a", calls)  # type: ignore[union-attr]
+
+
 async def test_numbers_agree_in_maths() -> None:
     class Sums(Samples):
         def __call__(self, request: ModelRequest) -> ModelReply:
