@@ -6,6 +6,7 @@ step is a query, and a rejected draft's tool never runs: ``docs/strategies/fruga
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,7 +126,7 @@ def _thresholds(
     usable = (
         isinstance(found, list)
         and len(found) == judged
-        and all(isinstance(value, int | float) for value in found)
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in found)
     )
     if not usable or not isinstance(found, list):
         raise InvalidInput(

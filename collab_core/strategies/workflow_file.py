@@ -44,6 +44,8 @@ class Role(BaseModel):
             raise ValueError(f"role {self.id}: give a tier or a policy, not both")
         if self.parameters and not self.policy:
             raise ValueError(f"role {self.id}: parameters need a policy")
+        if self.id == "main":
+            raise ValueError("no role is called main: the log calls the whole run so")
         if self.id in self.reads:
             raise ValueError(f"role {self.id} reads itself")
         if len(set(self.reads)) < len(self.reads):

@@ -62,6 +62,7 @@ def test_every_example_is_valid_and_says_where_it_comes_from(name: str) -> None:
         ((role("a", "b", "b"), role("b")), {"final": "a"}, "reads another role twice"),
         ((role("A b"),), {}, "roles.0.id"),
         ((role("../x"),), {}, "roles.0.id"),
+        ((role("main"), role("b", "main")), {}, "no role is called main"),
         ((role("a", prompt="x" * 8_001),), {}, "roles.0.prompt"),
         ((role("a", tier="1", policy="small"),), {}, "a tier or a policy, not both"),
         ((role("a", parameters={"x": 1}),), {}, "parameters need a policy"),
