@@ -126,7 +126,7 @@ def _csv(run: Run) -> str:
 
 
 def _finished_steps(run: Run) -> Iterator[StepFinished]:
-    bodies = RunEvent.objects.filter(run=run, type="step.finished").order_by("seq")
+    bodies = RunEvent.objects.filter(run=run, type="step.finished").order_by("step")
     for body in bodies.values_list("body", flat=True).iterator(chunk_size=500):
         event = decode_body(body)
         assert isinstance(event, StepFinished)
