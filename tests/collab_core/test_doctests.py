@@ -9,7 +9,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["budgets", "progress", "metrics", "runtime.costs", "strategies.agreement"]
+    "module",
+    ["budgets", "progress", "metrics", "runtime.costs", "strategies.agreement", "tools.arguments"],
 )
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"collab_core.{module}"))
