@@ -43,6 +43,8 @@ MAX_PAGES = 10
 RETRY_AFTER_S = 3.0
 """A server that could not be started is not tried again sooner."""
 GRACE_S = 2.0
+LEAVE_S = 30.0
+"""A cancelled owner still has to end its child process: first asked, then killed."""
 _BROKEN = (
     OSError,
     RuntimeError,
@@ -92,10 +94,13 @@ class _Link:
         return not self.owner.done() and not self.closing.is_set()
 
     async def close(self) -> None:
+        """Let the owner leave; one that takes too long is made to, and awaited all the same."""
         self.closing.set()
         _, late = await asyncio.wait({self.owner}, timeout=2 * GRACE_S)
         for task in late:
             task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=LEAVE_S)
 
 
 class McpServer:
@@ -110,6 +115,8 @@ class McpServer:
         self._stdio: Stdio | None = None
         self._tools: tuple[McpTool, ...] | None = None
         self._failed_at = float("-inf")
+        self._leaving: set[asyncio.Task[None]] = set()
+        """Owners of connections that were given up, still ending their child processes."""
 
     async def tools(self) -> tuple[McpTool, ...]:
         """Return the tools as they were when first listed: they are the head of cached prompts.
@@ -143,6 +150,8 @@ class McpServer:
         if self._link is not None:
             link, self._link = self._link, None
             await link.close()
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=LEAVE_S)
 
     async def _connected(self) -> Client:
         async with self._lock:
@@ -164,18 +173,23 @@ class McpServer:
                 waiting, timeout=self._config.connect_s, return_when=asyncio.FIRST_COMPLETED
             )
         except asyncio.CancelledError:
-            link.owner.cancel()
+            self._give_up(link.owner)
             raise
         if link.ready.done():
             self._link = link
             return
         self._failed_at = time.monotonic()
-        link.owner.cancel()
+        self._give_up(link.owner)
         await asyncio.wait({link.owner}, timeout=2 * GRACE_S)
         raise ToolFailed(
             f"The tool server {self.name} could not be started or did not answer within "
             f"{self._config.connect_s:g} s. Go on without it."
         )
+
+    def _give_up(self, owner: asyncio.Task[None]) -> None:
+        owner.cancel()
+        self._leaving.add(owner)
+        owner.add_done_callback(self._leaving.discard)
 
     def _transport(self) -> AbstractAsyncContextManager[Any]:
         config = self._config

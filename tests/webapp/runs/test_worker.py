@@ -30,8 +30,10 @@ class Watched(LocalPublisher):
 
     def __init__(self) -> None:
         self.deltas: list[bytes] = []
+        self.asked = 0
 
     def watched(self, run_ids: Any) -> set[int]:
+        self.asked += 1
         return set(run_ids)
 
     def ring_delta(self, run_id: int, text: bytes) -> None:
@@ -227,7 +229,9 @@ def test_streaming_text_goes_out_while_somebody_watches(
     room: Room, start: Callable[..., Worker]
 ) -> None:
     async def stream(request: ModelRequest, on_delta: Any) -> None:
-        await asyncio.sleep(0.5)  # the watcher is noticed
+        before = bell.asked
+        while bell.asked < before + 2:  # the watcher is noticed, with this run
+            await asyncio.sleep(0.05)
         for offset in range(100):
             on_delta(0, offset, "Z", "text")
         await asyncio.sleep(0.1)

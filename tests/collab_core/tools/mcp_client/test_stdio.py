@@ -188,6 +188,7 @@ async def test_a_server_that_failed_is_tried_again_later(monkeypatch: pytest.Mon
     for _ in range(2):
         with pytest.raises(ToolFailed, match="could not be started"):
             await server.tools()
+    await server.aclose()
 
 
 async def test_only_the_chosen_tools_are_offered() -> None:
