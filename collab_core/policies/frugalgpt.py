@@ -140,7 +140,8 @@ def _thresholds(
 def shared_thresholds(weights: Weights, judged: int, share: float) -> tuple[float, ...]:
     """Return the thresholds at which each tier passes on ``share`` of its drafts.
 
-    A share of 0 accepts every draft, 1 none.
+    Among those of the calibration split a share of 0 accepts every draft, 1 none; a later draft can
+    score outside of what was seen there.
     """
     quantiles = weights.take("quantiles", judged, 101)
     if share <= 0.0:
