@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from collab_core import __version__
+from collab_core import __version__, command_ladder
 from collab_core import events as ev
 from collab_core.backends.models import says_it_is_simulated
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks import commands as benchmark_commands
-from collab_core.domain import Ladder, Limits, Task, Tier
+from collab_core.domain import Limits, Task
 from collab_core.errors import InvalidInput, TandemError
 from collab_core.learned import commands as learning_commands
 from collab_core.runtime.engine import RunControl, RunSpec, execute
@@ -69,16 +69,7 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     run.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="a strategy parameter"
     )
-    run.add_argument(
-        "--tier",
-        action="append",
-        default=[],
-        metavar="NAME=URL#MODEL",
-        help="one per tier, cheapest first: small=http://127.0.0.1:8101/v1#qwen3-4b",
-    )
-    run.add_argument(
-        "--key", action="append", default=[], metavar="NAME=VARIABLE", help="where a tier's key is"
-    )
+    command_ladder.add_arguments(run)
     run.add_argument("--collection", type=Path, help="an index made by `index`")
     run.add_argument(
         "--tools",
@@ -90,7 +81,6 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--max-steps", type=int, default=40)
     run.add_argument("--max-output-tokens", type=int, default=2_048, help="of one model call")
-    run.add_argument("--context", type=int, default=32_768, help="context of every tier, tokens")
     run.add_argument(
         "--encoder",
         default=os.environ.get("TANDEM_ENCODER", "hashed"),
@@ -224,15 +214,7 @@ def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
 def _spec(arguments: argparse.Namespace) -> RunSpec:
     if not arguments.question.strip():
         raise InvalidInput("The question is empty.")
-    if not arguments.tier:
-        raise InvalidInput(
-            "No tier was given.",
-            hint="Add --tier small=URL#MODEL --tier large=URL#MODEL; "
-            "`python -m collab_core simulate-tiers` serves simulated ones.",
-        )
-    keys = dict(_pair(text, "--key") for text in arguments.key)
-    tiers = tuple(_tier(text, keys, arguments.context) for text in arguments.tier)
-    raw = dict(_pair(text, "--param") for text in arguments.param)
+    raw = dict(command_ladder.pair(text, "--param") for text in arguments.param)
     parameters = parse_parameters(arguments.strategy, _typed(arguments.strategy, raw))
     return RunSpec(
         task=Task(
@@ -242,7 +224,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
         gold=tuple(arguments.gold),
         strategy=arguments.strategy,
         parameters=parameters.model_dump(mode="json"),
-        ladder=Ladder(name="command line", tiers=tiers),
+        ladder=command_ladder.ladder_of(arguments),
         seed=arguments.seed,
         limits=Limits(max_steps=arguments.max_steps, max_output_tokens=arguments.max_output_tokens),
         run_id=f"cli-{os.getpid()}",
@@ -255,27 +237,6 @@ def _tools(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return () if text == "none" else tuple(filter(None, map(str.strip, text.split(","))))
-
-
-def _tier(text: str, keys: dict[str, str], context_tokens: int) -> Tier:
-    name, address = _pair(text, "--tier")
-    base_url, separator, model = address.partition("#")
-    if not separator or not model or not base_url.startswith(("http://", "https://")):
-        raise InvalidInput(f"--tier {text} is not NAME=URL#MODEL, as in small=http://host/v1#qwen.")
-    return Tier(
-        name=name,
-        model=model,
-        base_url=base_url.rstrip("/"),
-        api_key_env=keys.get(name, ""),
-        context_tokens=context_tokens,
-    )
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise InvalidInput(f"{option} {text} is not NAME=VALUE.")
-    return name, value
 
 
 def _typed(strategy: str, raw: dict[str, str]) -> dict[str, object]:

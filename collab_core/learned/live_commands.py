@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collab_core.domain import Ladder, Limits, Tier
+from collab_core import command_ladder
+from collab_core.command_ladder import ladder_of
+from collab_core.domain import Limits
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import ENCODER_VARIABLE, HASHED, open_encoder
 
@@ -21,18 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what a live training needs besides its options."""
     add = parser.add_argument
     add("--live", type=Path, metavar="TASKS", help="play this task set (.jsonl) while training")
-    add("--tier", action="append", default=[], metavar="NAME=URL#MODEL", help="as for run")
-    add("--key", action="append", default=[], metavar="NAME=VARIABLE", help="as for run")
-    add(
-        "--price",
-        action="append",
-        default=[],
-        metavar="NAME=IN,OUT",
-        help="of a tier, in US dollars for a million input and output tokens",
-    )
     add("--collection", type=Path, help="an index made by `index`, for the live runs' tools")
-    add("--context", type=int, default=32_768, help="context of every tier, tokens")
     add("--parallel", type=int, default=8, help="live runs at a time")
+    command_ladder.add_arguments(parser)
 
 
 def open_ladder(args: argparse.Namespace) -> LiveRuns:
@@ -57,7 +48,7 @@ def open_ladder(args: argparse.Namespace) -> LiveRuns:
     return LADDERS[args.kind](
         LiveSettings(
             tasks=load_tasks(args.live),
-            ladder=_ladder(args),
+            ladder=ladder_of(args),
             backend=OpenAICompatible,
             tools=build_tools(args.collection),
             collection=args.collection.name if args.collection else "",
@@ -77,54 +68,3 @@ def _needs_costs(options: dict[str, str]) -> bool:
     except ValueError:
         # the option's own check will say what is wrong with it
         return True
-
-
-def _ladder(args: argparse.Namespace) -> Ladder:
-    keys = dict(_split(text, "--key") for text in args.key)
-    prices = {name: _prices(text) for name, text in (_split(t, "--price") for t in args.price)}
-    if not args.tier:
-        raise InvalidInput("No tier was given.", hint="Add --tier small=URL#MODEL.", field="tier")
-    tiers = [_tier(text, keys, args.context) for text in args.tier]
-    unknown = set(prices) - {tier.name for tier in tiers}
-    if unknown:
-        raise InvalidInput(f"--price names no tier: {', '.join(sorted(unknown))}.", field="price")
-    priced = [
-        dataclasses.replace(
-            tier, price_input_usd=prices[tier.name][0], price_output_usd=prices[tier.name][1]
-        )
-        if tier.name in prices
-        else tier
-        for tier in tiers
-    ]
-    return Ladder(name="command line", tiers=tuple(priced))
-
-
-def _tier(text: str, keys: dict[str, str], context_tokens: int) -> Tier:
-    name, address = _split(text, "--tier")
-    base_url, separator, model = address.partition("#")
-    if not separator or not model or not base_url.startswith(("http://", "https://")):
-        raise InvalidInput(f"--tier {text} is not NAME=URL#MODEL, as in small=http://host/v1#qwen.")
-    return Tier(
-        name=name,
-        model=model,
-        base_url=base_url.rstrip("/"),
-        api_key_env=keys.get(name, ""),
-        context_tokens=context_tokens,
-    )
-
-
-def _prices(text: str) -> tuple[float, float]:
-    try:
-        first, second = (float(part) for part in text.split(","))
-    except ValueError:
-        first = second = math.nan
-    if not (math.isfinite(first) and math.isfinite(second) and min(first, second) >= 0):
-        raise InvalidInput(f"--price {text} is not IN,OUT as in 0.1,0.4.", field="price")
-    return first, second
-
-
-def _split(text: str, option: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name or not value:
-        raise InvalidInput(f"{option} {text} is not NAME=VALUE.", field=option.removeprefix("--"))
-    return name, value

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from collab_core import events as ev
 from collab_core.agents.base import Answer
 from collab_core.agents.loop import LoopOptions, ReActLoop
 from collab_core.agents.prompts import prompt
-from collab_core.agents.steps import OpenStep
+from collab_core.agents.speaker import Speaker
 from collab_core.domain import Decision
 from collab_core.policies.base import Policy, StepContext
-from collab_core.runtime.session import Call, Session
+from collab_core.runtime.session import Session
 from collab_core.strategies.solvers import Sampling, sealed
-from collab_core.transcript import Transcript
 
 SHOWN_CHARS = 4_000
 """Of one output that another role is shown."""
@@ -63,25 +61,6 @@ class Seated(Policy):
         return Decision(
             tier=own.tier, reason=own.reason, why=own.why, score=own.score, logprobs=True
         )
-
-
-class Speaker(ReActLoop):
-    """A role without tools: whatever it writes first is its output."""
-
-    def _answer(self, step: OpenStep, reply: ev.ModelReplied) -> Answer | None:
-        if step.turn.answer is not None:
-            return Answer(step.turn.answer, "tagged", "answer")
-        text = step.turn.thought
-        return Answer(text, "untagged" if text else "none", "answer")
-
-    async def _think(self, step: OpenStep) -> ev.ModelReplied:
-        reply = await super()._think(step)
-        # a call that it writes into its text all the same is not made
-        step.turn = replace(step.turn, call=None)
-        return reply
-
-    def _call(self, step: OpenStep, purpose: str, transcript: Transcript, **more: Any) -> Call:
-        return replace(super()._call(step, purpose, transcript, **more), with_tools=False)
 
 
 async def activate(

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from pydantic import Field
 
-from collab_core import events as ev
 from collab_core.agents.base import Agent, Answer
 from collab_core.agents.loop import LoopOptions, ReActLoop
 from collab_core.agents.prompts import prompt
-from collab_core.agents.steps import OpenStep, StepBook
+from collab_core.agents.speaker import Speaker
+from collab_core.agents.steps import StepBook
 from collab_core.domain import Ladder
 from collab_core.errors import InvalidInput
 from collab_core.policies.assigned import Assigned
 from collab_core.policies.base import Policy
 from collab_core.policies.fixed import tier_position
-from collab_core.runtime.session import Call, Session
+from collab_core.runtime.session import Session
 from collab_core.strategies.base import AgentParameters, Parameters, Resources, Strategy
 from collab_core.strategies.solvers import sealed
 from collab_core.strategies.workflow_file import (
@@ -34,7 +34,6 @@ from collab_core.strategies.workflow_file import (
     example_names,
     read_workflow,
 )
-from collab_core.transcript import Transcript
 
 _OUTPUT_CHARS = 8_000
 """Of a role's output that another role is shown."""
@@ -93,25 +92,6 @@ class Plan:
     """By role id."""
 
 
-class _Speaker(ReActLoop):
-    """A role without tools: whatever it writes first is its output."""
-
-    def _answer(self, step: OpenStep, reply: ev.ModelReplied) -> Answer | None:
-        if step.turn.answer is not None:
-            return Answer(step.turn.answer, "tagged", "answer")
-        text = step.turn.thought
-        return Answer(text, "untagged" if text else "none", "answer")
-
-    async def _think(self, step: OpenStep) -> ev.ModelReplied:
-        reply = await super()._think(step)
-        # a call that it writes into its text all the same is not made
-        step.turn = replace(step.turn, call=None)
-        return reply
-
-    def _call(self, step: OpenStep, purpose: str, transcript: Transcript, **more: Any) -> Call:
-        return replace(super()._call(step, purpose, transcript, **more), with_tools=False)
-
-
 class WorkflowAgent:
     """The agent: every role an instance on its branch, the final one on the main branch."""
 
@@ -149,7 +129,7 @@ class WorkflowAgent:
             {"role": "system", "content": self._told(role, seat.options)},
             {"role": "user", "content": _material(session.task.question, inputs)},
         ]
-        kind = ReActLoop if role.tools else _Speaker
+        kind = ReActLoop if role.tools else Speaker
         return kind(
             session,
             seat.new_policy(),
