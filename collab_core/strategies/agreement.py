@@ -25,7 +25,15 @@ _DECIMALS = 6
 _MAX_CHARS = 4_000
 _FIRST_LETTER = re.compile(r"\W*([A-Ja-j])\s*(?:$|[).:,\]])")
 _TOLD_LETTER = re.compile(r"\b(?:answer|option|choice)\b(?: is)?:?\s*\(?([A-J])\b(?! [a-z])", re.I)
-_NUMBER = re.compile(r"-?\d[\d,]{0,60}(?:\.\d{1,40})?(?:\s?/\s?\d{1,40})?|-?\.\d{1,40}")
+_EXPONENT = r"(?:[eE][+-]?\d{1,2}(?!\d))?"
+_NUMBER = re.compile(
+    rf"-?\d[\d,]{{0,60}}(?:\.\d{{1,40}})?{_EXPONENT}(?:\s?/\s?\d{{1,40}})?|-?\.\d{{1,40}}{_EXPONENT}"
+)
+_FRACTION = re.compile(r"\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}")
+_DRESS = re.compile(
+    r"\\(?:text|mathrm)\{[^{}]{0,80}\}|\\(?:left|right)|\\[,!;:$%]|\^\{?\\circ\}?|[\s$%]"
+)
+"""What may stand around a boxed number: units, spaces, signs of money and of a share."""
 
 
 class Vote(NamedTuple):
@@ -74,8 +82,9 @@ def canonical_answer(text: str, task_type: TaskType) -> str:
     """Return the form in which answers are compared; "" if there is no answer.
 
     question, agent: its words without case, accents, punctuation and articles. multiple_choice: the
-    letter of the option. maths: the number in the last ``\\boxed{}``, else the last number, to six
-    decimals. A text without a letter or number falls back to its words.
+    letter of the option. maths: what stands in the last ``\\boxed{}``, a number to six decimals, any
+    other term as it is written; without a box the last number. A text without a letter or number
+    falls back to its words.
 
     >>> canonical_answer("The drowned bell.", "question")
     'drowned bell'
@@ -89,7 +98,8 @@ def canonical_answer(text: str, task_type: TaskType) -> str:
     if task_type == "multiple_choice":
         found = _letter(text)
     elif task_type == "maths":
-        found = _number(_boxed(text)) or _number(text)
+        boxed = _boxed(text)
+        found = _term(boxed) if boxed.strip() else _number(text)
     return found or " ".join(normalise(text))
 
 
@@ -140,10 +150,16 @@ def _boxed(text: str) -> str:
     return text[begin:]
 
 
+def _term(boxed: str) -> str:
+    """Return a number in one form; of another term no number stands for the whole."""
+    plain = _DRESS.sub("", _FRACTION.sub(r"\1/\2", boxed.rpartition("=")[2])).replace("{,}", ",")
+    number = _number(plain) if _NUMBER.fullmatch(plain) else ""
+    return number or plain or " ".join(normalise(boxed))
+
+
 def _number(text: str) -> str:
     # \frac{3}{4} is 3/4
-    text = re.sub(r"\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}", r"\1/\2", text)
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(_FRACTION.sub(r"\1/\2", text))
     if not found:
         return ""
     above, _, below = found[-1].replace(",", "").replace(" ", "").partition("/")
