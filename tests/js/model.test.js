@@ -53,6 +53,32 @@ test("the figures are those of hand computation", (data) => {
   ok(Math.abs(sums.speedup - 30 / 18) < 1e-9);
 });
 
+test("a draft that was thrown away is not the top tier's", (data) => {
+  const snapshot = snapshotAt(data, data.log.length - 1);
+  snapshot.drafts = [{ step: 5, output_tokens: 1, total_s: 0.5 }];
+  const [without, sums] = [totals(createModel(snapshotAt(data, data.log.length - 1))), totals(createModel(snapshot))];
+  equal([sums.output, sums.topOutput, sums.topLatency], [without.output, without.topOutput - 1, without.topLatency - 0.5]);
+});
+
+test("a draft that is seen live counts like one of the snapshot", (data) => {
+  const model = createModel(snapshotAt(data, 0));
+  for (const event of data.log.slice(1)) {
+    apply(model, { ...event, seq: model.head + 1 });
+    if (event.type === "model.replied" && event.step === 5) apply(model, { ...event, seq: model.head + 1, type: "draft.discarded" });
+  }
+  const reply = data.log.find((event) => event.type === "model.replied" && event.step === 5);
+  equal(model.drafted.get(5), { output_tokens: reply.usage.output_tokens, total_s: reply.timing.total_s });
+});
+
+test("a step in which nothing was written says nothing of a tier's speed", (data) => {
+  const snapshot = snapshotAt(data, data.log.length - 1);
+  snapshot.steps = structuredClone(snapshot.steps);
+  snapshot.steps[4].usage.output_tokens = 0;
+  snapshot.steps[4].latency.total_s = 0.01;
+  const sums = totals(createModel(snapshot));
+  equal([sums.topSteps, sums.topMean], [4, 2.5]);
+});
+
 test("an unknown cost stays unknown", (data) => {
   const snapshot = snapshotAt(data, data.log.length - 1);
   snapshot.steps = structuredClone(snapshot.steps);

@@ -1,14 +1,21 @@
-"""Reading logs for pages and sockets: stored bodies are joined into JSON, never decoded."""
+"""Reading logs for pages and sockets: stored bodies are joined into JSON, and only those of drafts decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from django.db.models import Q, QuerySet
 
-from collab_core.events import TERMINAL_TYPES, frame
+from collab_core.events import (
+    TERMINAL_TYPES,
+    AnyEvent,
+    DraftDiscarded,
+    ModelReplied,
+    decode_body,
+    frame,
+)
 from collab_core.strategies.registry import STRATEGIES
 from webapp.runs.models import Run, RunEvent, Status
 
@@ -78,13 +85,37 @@ def snapshot(run: Run) -> bytes:
     after = steps[-1][0] if steps else -1
     wanted = Q(seq__gt=after) | Q(type__in=TERMINAL_TYPES, seq=last) | Q(step__in=_open(events))
     tail = list(events.filter(wanted).values_list("seq", "at", "body"))
-    return b'{"run":%s,"steps":%s,"switches":%s,"tail":%s,"head":%d}' % (
+    return b'{"run":%s,"steps":%s,"drafts":%s,"switches":%s,"tail":%s,"head":%d}' % (
         msgspec.json.encode(run_dict(run)),
         _joined(steps),
+        msgspec.json.encode(_drafts(events)),
         _joined(switches),
         _joined(tail),
         last,
     )
+
+
+def _drafts(events: QuerySet[RunEvent]) -> list[dict[str, float]]:
+    """Return what the discarded drafts of each finished step took, which its record adds to its own."""
+    rejected = {
+        (draft.step, draft.scope, draft.tier)
+        for draft in _decoded(events.filter(type="draft.discarded"))
+        if isinstance(draft, DraftDiscarded)
+    }
+    steps = {step for step, _, _ in rejected} - set(_open(events) if rejected else [])
+    spent: dict[int, dict[str, float]] = {}
+    for reply in _decoded(events.filter(type="model.replied", step__in=steps) if steps else []):
+        if isinstance(reply, ModelReplied) and (reply.step, reply.scope, reply.tier) in rejected:
+            sums = spent.setdefault(
+                reply.step, {"step": reply.step, "output_tokens": 0, "total_s": 0.0}
+            )
+            sums["output_tokens"] += reply.usage.output_tokens
+            sums["total_s"] += reply.timing.total_s
+    return list(spent.values())
+
+
+def _decoded(events: Iterable[RunEvent]) -> Iterator[AnyEvent]:
+    return (decode_body(event.body) for event in events)
 
 
 def _open(events: QuerySet[RunEvent]) -> list[int]:

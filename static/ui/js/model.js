@@ -38,6 +38,8 @@ export function createModel(snapshot) {
     running: new Map(),
     terminal: null,
     bodies: new Map(),
+    /** What the discarded drafts of a step took, by the step: another tier's tokens and seconds. */
+    drafted: new Map((snapshot.drafts || []).map(({ step, ...spent }) => [step, spent])),
     head: -1,
     resumed: 0,
   };
@@ -83,7 +85,12 @@ const HANDLERS = {
     keep(body(model, event.step), event);
     if (event.stand_in && !model.run.stand_in) model.run = { ...model.run, stand_in: true };
   },
-  [EVENTS.draftDiscarded]: (model, event) => { keep(body(model, event.step), event); },
+  [EVENTS.draftDiscarded]: (model, event) => {
+    const target = body(model, event.step);
+    keep(target, event);
+    const reply = target.replies[target.drafts.length - 1];
+    if (reply) model.drafted.set(event.step, plus(model.drafted.get(event.step), { output_tokens: reply.usage.output_tokens, total_s: reply.timing.total_s }));
+  },
   [EVENTS.toolReturned]: (model, event) => { keep(body(model, event.step), event); },
   [EVENTS.progressJudged]: (model, event) => { keep(body(model, event.step), event); },
   [EVENTS.tierSwitched]: (model, event) => { model.switches.set(event.step, event); },
@@ -126,6 +133,10 @@ export function runningSteps(model) {
   return [...all.filter((one) => !waiting(one)), ...all.filter(waiting).map((one) => ({ ...one, waits: true }))];
 }
 
+
+function plus(sum, more) {
+  return { output_tokens: (sum?.output_tokens || 0) + more.output_tokens, total_s: (sum?.total_s || 0) + more.total_s };
+}
 
 function addStep(model, event) {
   model.steps[event.step - 1] = event;
@@ -235,7 +246,7 @@ export function finished(model) {
 export function totals(model) {
   const steps = finished(model);
   const top = model.names.length - 1;
-  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topLatency: 0, switches: 0, mainSteps: 0, latest: 0 };
+  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topWritten: 0, topLatency: 0, switches: 0, mainSteps: 0, latest: 0 };
   const before = new Map();
   const placed = isParallel(model) ? place(model) : null;
   for (const step of steps) {
@@ -248,9 +259,14 @@ export function totals(model) {
     if (step.check === "malformed") sums.malformed += 1;
     if (isStall(step)) sums.stalls += 1;
     if (step.tier === top) {
+      const drafts = model.drafted.get(step.step);
       sums.topSteps += 1;
-      sums.topOutput += step.usage.output_tokens;
-      sums.topLatency += step.latency.total_s - (placed ? waited(placed.at.get(step.step)) : 0);
+      sums.topOutput += step.usage.output_tokens - (drafts?.output_tokens || 0);
+      // a step in which the tier wrote nothing (a conductor's choice) says nothing of its speed
+      if (step.usage.output_tokens) {
+        sums.topWritten += 1;
+        sums.topLatency += step.latency.total_s - (drafts?.total_s || 0) - (placed ? waited(placed.at.get(step.step)) : 0);
+      }
     }
     if (before.has(scope) && before.get(scope) !== step.tier) sums.switches += 1;
     before.set(scope, step.tier);
@@ -273,7 +289,7 @@ export function isParallel(model) {
 /** `instances`: each counts its switches from its own second step on (Eq. 5). */
 function derived(model, steps, sums, { instances, depth }) {
   const latency = sums.latest + (model.terminal?.totals?.unfinished_s || 0);
-  const topMean = sums.topSteps ? sums.topLatency / sums.topSteps : null;
+  const topMean = sums.topWritten ? sums.topLatency / sums.topWritten : null;
   const estimate = topMean === null ? null : topMean * depth;
   const moves = steps.length - instances;
   return {
