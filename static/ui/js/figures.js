@@ -152,6 +152,8 @@ function lastPlace({ marks: all }) {
   return all.reduce((most, one) => (one.step ? Math.max(most, one.x) : most), 0);
 }
 
+/** The label of the estimate is about this many places wide on the shortest axis. */
+const LABEL_PLACES = 6;
 const BAR = 0.62;
 
 /** Where the bar of each step stands: those of one place share its width. */
@@ -291,7 +293,10 @@ function notes(shared) {
   }
   if (sums.estimate !== null && steps.length > 1 && Math.abs(sums.estimate - sums.latency) >= 0.05) {
     const saved = sums.estimate - sums.latency;
-    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: lastPlace(placed) + 0.5, y: sums.topMean * lastPlace(placed), xref: "x", yref: "y", xanchor: "right", xshift: -6, yshift: 12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
+    const last = lastPlace(placed);
+    // on the side of the estimate where the staircase is not, and in a young run to the right of both
+    const young = last <= LABEL_PLACES;
+    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: last + 0.5, y: sums.topMean * last, xref: "x", yref: "y", xanchor: young ? "left" : "right", xshift: young ? 6 : -6, yshift: saved >= 0 ? 12 : -12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
   }
   return list;
 }
