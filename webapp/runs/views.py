@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from collab_core.errors import InvalidInput
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
-from webapp.forms_summary import faults
+from webapp.forms_summary import Fault, faults
 from webapp.learning.weights import offers
 from webapp.runs import services
 from webapp.runs.forms import ForkForm, NewRunForm, parameter_forms, parameters_form
@@ -190,12 +190,11 @@ def new_run(request: HttpRequest) -> HttpResponse:
             return _after_submit(runs)
     else:
         form, parameters = _fresh_forms(request)
-    shown = [form, *parameters.values()]
     context = {
         "form": form,
         "families": _families(parameters, _ticked(form)),
         "most": services.MAX_RACE,
-        "summary": faults(shown) if form.is_bound else [],
+        "summary": _faults(form, parameters) if form.is_bound else [],
         "collections": Collection.objects.filter(workspace=workspace).exists(),
     }
     return render(request, "runs/new.html", context, status=422 if form.is_bound else 200)
@@ -323,9 +322,29 @@ def _fitting(parameters: Mapping[str, SchemaForm], ladder: Ladder) -> bool:
         try:
             services.checked_parameters(ladder.workspace, name, form.cleaned_data, ladder)
         except InvalidInput as error:
-            text = f"{error.message} {error.hint}".strip()
+            text = _without_field(error)
             form.add_error(error.field if error.field in form.fields else None, text)
     return all(form.is_valid() for form in parameters.values())
+
+
+def _without_field(error: InvalidInput) -> str:
+    """Return what is wrong, for a place that names the field already."""
+    words = f"{error.message} {error.hint}".strip().removeprefix(f"{error.field}: ")
+    return words[:1].upper() + words[1:]
+
+
+def _faults(form: NewRunForm, parameters: Mapping[str, SchemaForm]) -> list[Fault]:
+    """Return every error; several strategies have fields of one name, so theirs name the strategy."""
+    found = faults([form])
+    for name, own in parameters.items():
+        title = STRATEGIES[name].title
+        found += [
+            fault._replace(label=f"{title}, {fault.label}")
+            if fault.id
+            else fault._replace(message=f"{title}: {fault.message}")
+            for fault in faults([own])
+        ]
+    return found
 
 
 def _place_error(error: InvalidInput, form: NewRunForm, parameters: list[SchemaForm]) -> None:
