@@ -55,7 +55,8 @@ function update() {
 /** At most how much a strategy can spend within the limit of steps, as far as its parameters tell. */
 function spending(name, steps) {
   const values = parameters(name);
-  const most = `At most ${plural(steps, "step")}${values.agent === "planner-executor" ? " of each agent" : ""}`;
+  if (values.temperature !== undefined && values.agent === undefined && values.granularity !== "step") return "Its agents have step limits of their own";
+  const most = `At most ${plural(steps, "step")}${values.agent === "planner-executor" ? " of the planner" : ""}`;
   if (name === "small") return `${most}, none on the top tier`;
   if (name === "large") return `${most}, all on the top tier`;
   if (values.budget_base === undefined || values.warm_up_steps === undefined) return most;
