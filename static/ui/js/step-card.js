@@ -82,10 +82,15 @@ function clamped(text, className, long) {
   return h("div", { class: `${className} text${needs && !long.shown ? " clamp" : ""}`, dir: "auto" }, text);
 }
 
+/** A step card shows so many numbers of a scorer before it is opened; whole methods score every role and tier. */
+const SCORES_SHOWN = 4;
+
 /** What a learned scorer said, and what it was compared with if the step tells it. */
 function scoreParts(bodies, long) {
   return (bodies?.scores || []).map((scored) => {
-    const values = scored.values.map((value) => value.toFixed(3)).join(", ");
+    const many = scored.values.length > SCORES_SHOWN;
+    if (many) long.any = true;
+    const values = many && !long.shown ? plural(scored.values.length, "value") : scored.values.map((value) => value.toFixed(3)).join(", ");
     const standIn = scored.stand_in ? ", with the stand-in encoder" : "";
     return note(`Scored ${values} by ${scored.scorer} in ${seconds(scored.duration_s)}${long.shown ? `${standIn} (weights ${scored.digest.slice(0, 12)})` : standIn}`);
   });
