@@ -112,7 +112,7 @@ class Seeker(Reader):
             # what it doubts at this moment it looks at once more before it reports
             outcome.answer, outcome.action = None, self._flounder(self.hops[-1])
         elif outcome.guessed or any(hop.doubtful for hop in self.hops):
-            outcome.answer = f"{UNCERTAIN}{outcome.answer}"
+            outcome.answer = f"{UNCERTAIN}{outcome.answer.removeprefix(UNCERTAIN)}"
         return outcome
 
     def guess(self) -> str:
