@@ -17,6 +17,11 @@ WORDS = {
     "ece": "Calibration error (lower is better)",
     "accuracy": "Accuracy",
     "large_share": "Large-step share",
+    "logged_accuracy": "Accuracy of the logged runs",
+    "logged_cost_usd": "Cost of the logged runs, USD",
+    "estimated_accuracy": "Accuracy with the new weights, est.",
+    "estimated_cost_usd": "Cost with the new weights, USD, est.",
+    "effective_runs": "Runs that the estimates rest on",
 }
 RUNS_SHOWN = 20
 
