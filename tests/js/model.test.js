@@ -77,6 +77,7 @@ test("a step in which nothing was written says nothing of a tier's speed", (data
   snapshot.steps[4].latency.total_s = 0.01;
   const sums = totals(createModel(snapshot));
   equal([sums.topSteps, sums.topMean], [4, 2.5]);
+  equal(sums.estimate, 11 * 2.5 + 0.01);
 });
 
 test("an unknown cost stays unknown", (data) => {

@@ -142,7 +142,7 @@ function estimate({ steps, sums, placed, theme }) {
   if (sums.topMean === null || steps.length < 2) return [];
   const last = lastPlace(placed);
   return [{
-    type: "scatter", mode: "lines", name: "Top tier only, est.", x: [0.5, last + 0.5], y: [0, sums.topMean * last], hoverinfo: "skip",
+    type: "scatter", mode: "lines", name: "Top tier only, est.", x: [0.5, last + 0.5], y: [0, (sums.estimate / sums.depth) * last], hoverinfo: "skip",
     line: { dash: "dot", width: 1.5, color: theme.text3 }, xaxis: "x", yaxis: "y",
   }];
 }
@@ -296,7 +296,7 @@ function notes(shared) {
     const last = lastPlace(placed);
     // on the side of the estimate where the staircase is not, and in a young run to the right of both
     const young = last <= LABEL_PLACES;
-    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: last + 0.5, y: sums.topMean * last, xref: "x", yref: "y", xanchor: young ? "left" : "right", xshift: young ? 6 : -6, yshift: saved >= 0 ? 12 : -12, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
+    list.push({ text: `${seconds(Math.abs(saved))} ${saved >= 0 ? "saved" : "lost"}, est.`, x: last + 0.5, y: (sums.estimate / sums.depth) * last, xref: "x", yref: "y", xanchor: young ? "left" : "right", xshift: young ? 6 : -6, yshift: saved >= 0 ? 12 : -36, showarrow: false, font: { size: 12, weight: 600, color: theme.text } });
   }
   return list;
 }

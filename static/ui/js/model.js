@@ -246,7 +246,7 @@ export function finished(model) {
 export function totals(model) {
   const steps = finished(model);
   const top = model.names.length - 1;
-  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topWritten: 0, topLatency: 0, switches: 0, mainSteps: 0, latest: 0 };
+  const sums = { output: 0, input: 0, cached: 0, topOutput: 0, cost: 0, known: true, stalls: 0, missing: 0, malformed: 0, topSteps: 0, topWritten: 0, topLatency: 0, silent: 0, silentLatency: 0, switches: 0, mainSteps: 0, latest: 0 };
   const before = new Map();
   const placed = isParallel(model) ? place(model) : null;
   for (const step of steps) {
@@ -271,6 +271,10 @@ export function totals(model) {
     if (before.has(scope) && before.get(scope) !== step.tier) sums.switches += 1;
     before.set(scope, step.tier);
     if (!scope) sums.mainSteps += 1;
+    if (!scope && !step.usage.output_tokens) {
+      sums.silent += 1;
+      sums.silentLatency += step.latency.total_s - (placed ? waited(placed.at.get(step.step)) : 0);
+    }
     sums.latest = Math.max(sums.latest, step.cumulative_s);
   }
   return derived(model, steps, sums, { instances: before.size, depth: placed ? placed.depth : steps.length });
@@ -290,7 +294,8 @@ export function isParallel(model) {
 function derived(model, steps, sums, { instances, depth }) {
   const latency = sums.latest + (model.terminal?.totals?.unfinished_s || 0);
   const topMean = sums.topWritten ? sums.topLatency / sums.topWritten : null;
-  const estimate = topMean === null ? null : topMean * depth;
+  // steps of the run's own agent in which no model wrote take as long on any tier
+  const estimate = topMean === null ? null : topMean * (depth - sums.silent) + sums.silentLatency;
   const moves = steps.length - instances;
   return {
     ...sums,
