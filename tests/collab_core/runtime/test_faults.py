@@ -172,7 +172,9 @@ async def test_a_bad_tool_is_an_observation(how: str, said: str) -> None:
     assert said in told.observation
 
 
-@pytest.mark.parametrize("reference", ["x" * 300, "a\0b", "\ud800", "circle", "../nothing-of-this-name", "out"])
+@pytest.mark.parametrize(
+    "reference", ["x" * 300, "a\0b", "\ud800", "circle", "../nothing-of-this-name", "out"]
+)
 @pytest.mark.parametrize("any_path", [True, False])
 def test_what_can_be_no_file_is_not_there(reference: str, any_path: bool, tmp_path: Path) -> None:
     folder = tmp_path / "inside"

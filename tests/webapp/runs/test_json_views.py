@@ -67,6 +67,31 @@ def test_bodies_hold_scores_and_discarded_drafts(room: Room, vera: Client) -> No
     assert [event["type"] for event in events] == ["scorer.returned", "draft.discarded"]
 
 
+def test_the_snapshot_says_what_discarded_drafts_took(room: Room, vera: Client) -> None:
+    """Of finished steps only: those under way come with all their events."""
+    run = a_run(room, *drafted(1), finished(1), ev.StepStarted(
+        step=2, tier=0, tier_name="a", reason="draft"
+    ), *drafted(2))  # fmt: skip
+    body = vera.get(f"/runs/{run.uuid}/snapshot.json").json()
+    assert body["drafts"] == [{"step": 1, "output_tokens": 7, "total_s": 1.5}]
+
+
+def drafted(step: int) -> list[ev.AnyEvent]:
+    """A draft of tier 0 that was thrown away, and what tier 1 wrote instead."""
+    discarded = ev.DraftDiscarded(
+        step=step, tier=0, tier_name="a", to_tier=1, to_name="b", reason="rejected"
+    )
+    return [replied(step, 0, 7, 1.5), discarded, replied(step, 1, 9, 2.5)]
+
+
+def replied(step: int, tier: int, output_tokens: int, seconds: float) -> ev.ModelReplied:
+    return ev.ModelReplied(
+        key=f"main:{step}:{tier}", step=step, purpose="think", tier=tier, tier_name="ab"[tier],
+        model="m", request_digest="r", text="", finish_reason="stop",
+        usage=Usage(output_tokens=output_tokens), timing=ev.Timing(total_s=seconds),
+    )  # fmt: skip
+
+
 def test_the_snapshot_of_an_ended_run_holds_its_end(room: Room, vera: Client) -> None:
     body = vera.get(f"/runs/{a_run(room, finished(1), END).uuid}/snapshot.json").json()
     assert [s["type"] for s in body["tail"]] == ["run.cancelled"]
