@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_core import events as ev
-from collab_core.domain import Totals, Usage
+from collab_core.domain import Timing, Totals, Usage
 from collab_core.runtime.journal import read_log
 from tests.webapp.personas import Room
 from tests.webapp.runs.test_fold import finished
@@ -87,8 +87,8 @@ def drafted(step: int) -> list[ev.AnyEvent]:
 def replied(step: int, tier: int, output_tokens: int, seconds: float) -> ev.ModelReplied:
     return ev.ModelReplied(
         key=f"main:{step}:{tier}", step=step, purpose="think", tier=tier, tier_name="ab"[tier],
-        model="m", request_digest="r", text="", finish_reason="stop",
-        usage=Usage(output_tokens=output_tokens), timing=ev.Timing(total_s=seconds),
+        request_digest="r", text="", finish_reason="stop",
+        usage=Usage(output_tokens=output_tokens), timing=Timing(total_s=seconds),
     )  # fmt: skip
 
 
