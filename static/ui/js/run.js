@@ -154,12 +154,13 @@ function sinceArrival(step) {
 
 const OUTCOMES = { correct: ["chip-good", "circle-check", "Correct"], incorrect: ["chip-bad", "circle-x", "Incorrect"], unscored: ["chip-plain", "circle-dashed", "Not scored"] };
 
-function drawVerdict({ run, terminal }) {
+function drawVerdict({ run, terminal, steps }) {
   const host = $("verdict");
+  const forkable = steps.filter((step) => step && !step.scope).length;
   if (!terminal) { fill(host); return; }
   if (run.status === "finished") fill(host, answerCard(run, terminal));
-  else if (run.status === "failed") fill(host, failureCard(run, terminal));
-  else fill(host, h("section", { class: "card pad answer", "aria-label": "Stopped" }, h("p", { class: "strong" }, terminal.by ? `Stopped by ${terminal.by}` : "Stopped"), h("p", { class: "soft" }, kept(terminal.totals.steps))));
+  else if (run.status === "failed") fill(host, failureCard(run, terminal, forkable));
+  else fill(host, h("section", { class: "card pad answer", "aria-label": "Stopped" }, h("p", { class: "strong" }, terminal.by ? `Stopped by ${terminal.by}` : "Stopped"), h("p", { class: "soft" }, kept(terminal.totals.steps, forkable))));
 }
 
 function answerCard(run, terminal) {
@@ -173,19 +174,21 @@ function answerCard(run, terminal) {
     gold || ended ? h("dl", {}, gold, ended) : null);
 }
 
-/** What is left of a run that broke off, and what can be done with it. */
-function kept(steps) {
+/** What is left of a run that broke off, and what can be done with it; `forkable`: the steps of its own agent. */
+function kept(steps, forkable) {
   if (!steps) return "No step was finished. Re-run the task to try again.";
+  if (!forkable) return `${plural(steps, "step")} of its agents can be read. None of them can be forked; re-run the task to try again.`;
+  if (forkable < steps) return `${plural(steps, "step")} can be read. Fork the run from a step of its first agent to go on.`;
   return steps === 1 ? "One step is kept. Fork the run from it to go on." : `${steps} steps are kept. Fork the run from any of them to go on.`;
 }
 
-function failureCard(run, terminal) {
+function failureCard(run, terminal, forkable) {
   const error = run.error || {};
   return h("section", { class: "card pad answer failure", "aria-label": "Failure" },
     h("div", { class: "row" }, h("h2", {}, "The run failed"), h("span", { class: "chip chip-bad" }, icon("triangle-alert"), (error.code || "error").replaceAll("_", " ")), error.where ? h("span", { class: "small-text muted" }, error.where) : null),
     h("p", { class: "wrap" }, error.message || "No message was recorded."),
     error.hint ? h("p", { class: "wrap soft" }, error.hint) : null,
-    h("p", { class: "small-text muted" }, kept(terminal.totals.steps)));
+    h("p", { class: "small-text muted" }, kept(terminal.totals.steps, forkable)));
 }
 
 // ---- events --------------------------------------------------------------------------------------
