@@ -13,8 +13,11 @@ from collab_core.metrics import wilson
 Numbers = NDArray[np.float64]
 
 BOOTSTRAP_SAMPLES = 300
+LEAST_TASKS = 5
+"""With fewer held-out tasks, resampling them says nothing: no interval is better than a false one."""
 NOT_INDEPENDENT = (
-    "Intervals of auc, brier and ece resample whole tasks. Wilson's interval of accuracy takes steps "
+    "Intervals of auc, brier and ece resample whole tasks; with fewer than 5 held-out tasks there is "
+    "none. Wilson's interval of accuracy takes steps "
     "as independent, which steps of one run are not: it is too narrow."
 )
 
@@ -89,6 +92,7 @@ def held_out_report(
     )
     positives = float(np.mean(targets)) if n else None
     figures["base_rate"] = Figure(value=positives, n=n)
+    figures["held_out_tasks"] = Figure(value=float(len(set(groups))), n=n)
     return figures
 
 
@@ -135,7 +139,7 @@ def _with_interval(
 ) -> Figure:
     value = measure(scores, targets)
     names = sorted(set(groups))
-    if value is None or len(names) < 2:
+    if value is None or len(names) < LEAST_TASKS:
         return Figure(value=value, n=len(scores))
     rows = {name: np.flatnonzero(np.array([g == name for g in groups])) for name in names}
     random = np.random.default_rng(seed)

@@ -33,6 +33,7 @@ class Explored(Generic[E]):
     train: tuple[E, ...]
     held_out: tuple[E, ...]
     tasks: int
+    run_ids: tuple[str, ...]
     left_out: Mapping[str, int]
     """Runs that were not used, by reason."""
 
@@ -55,11 +56,11 @@ def explored(
     Raises:
         InvalidInput: no run is usable, or they are of fewer than five tasks.
     """
-    found: list[tuple[str, E]] = []
+    found: list[tuple[LoggedRun, E]] = []
     left_out: Counter[str] = Counter()
     for run in logs.runs:
         try:
-            found.append((run.task_key, read(run)))
+            found.append((run, read(run)))
         except Unusable as reason:
             left_out[str(reason)] += 1
     if not found:
@@ -69,11 +70,12 @@ def explored(
             field="logs",
             hint=f"Run tasks with an accepted answer by the strategy {strategy} with explore on.",
         )
-    part_of = split_tasks([task for task, _ in found], seed=seed).part_of
+    part_of = split_tasks([run.task_key for run, _ in found], seed=seed).part_of
     return Explored(
-        train=tuple(one for task, one in found if part_of[task] != "held_out"),
-        held_out=tuple(one for task, one in found if part_of[task] == "held_out"),
+        train=tuple(one for run, one in found if part_of[run.task_key] != "held_out"),
+        held_out=tuple(one for run, one in found if part_of[run.task_key] == "held_out"),
         tasks=len(part_of),
+        run_ids=tuple(run.run_id for run, _ in found),
         left_out=left_out,
     )
 

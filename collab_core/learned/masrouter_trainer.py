@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +61,8 @@ def _logged(job: Job) -> Fitted:
         *_figures(runs.held_out, options),
         now - np.array([episode.drawn_with for episode in runs.held_out], dtype=np.float64),
     )
-    return _fitted(trained, report, runs.splits, runs.tasks, runs.notes)
+    fitted = _fitted(trained, report, runs.splits, runs.tasks, runs.notes)
+    return replace(fitted, run_ids=runs.run_ids)
 
 
 def _live(job: Job, world: TeamWorld) -> Fitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ def _logged(job: Job) -> Fitted:
     )
     report = _logged_report(trained, runs.held_out, options)
     fitted = _fitted(trained, report, runs.splits, runs.tasks)
-    return Fitted(**{**vars(fitted), "notes": [*runs.notes, *fitted.notes]})
+    return replace(fitted, run_ids=runs.run_ids, notes=[*runs.notes, *fitted.notes])
 
 
 def _live(job: Job, world: OIMasWorld) -> Fitted:
@@ -80,7 +81,7 @@ def _live(job: Job, world: OIMasWorld) -> Fitted:
     )
     splits = {"train": len(train), "held_out": len(held_out)}
     fitted = _fitted(trained, report, splits, len(world.questions))
-    return Fitted(**{**vars(fitted), "notes": [*left_out_notes(world), *fitted.notes]})
+    return replace(fitted, notes=[*left_out_notes(world), *fitted.notes])
 
 
 def _fitted(

@@ -108,6 +108,8 @@ class Fitted:
     calibration: Sequence[CalibrationPoint] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
     tasks: int = 0
+    run_ids: Sequence[str] | None = None
+    """The runs that were learned from; None = all of the source's."""
     notes: Sequence[str] = ()
     learned: Mapping[str, JsonValue] = field(default_factory=dict)
     """Settings found by the training (thresholds): stored among the options."""

@@ -133,7 +133,9 @@ def pairs_digest(pairs: Sequence[Pair]) -> str:
 
 
 def _trained_on(source: Source, fitted: Fitted) -> TrainedOn:
-    runs = source.logs.runs if source.logs else ()
+    given = source.logs.runs if source.logs else ()
+    used = None if fitted.run_ids is None else set(fitted.run_ids)
+    runs = [run for run in given if used is None or run.run_id in used]
     return TrainedOn(
         source=source.description[:2_000],
         digest=source.digest,

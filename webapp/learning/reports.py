@@ -16,6 +16,8 @@ WORDS = {
     "brier": "Brier score (lower is better)",
     "ece": "Calibration error (lower is better)",
     "accuracy": "Accuracy",
+    "base_rate": "Share of positives",
+    "held_out_tasks": "Held-out tasks",
     "large_share": "Large-step share",
     "logged_accuracy": "Accuracy of the logged runs",
     "logged_cost_usd": "Cost of the logged runs, USD",
@@ -23,6 +25,7 @@ WORDS = {
     "estimated_cost_usd": "Cost with the new weights, USD, est.",
     "effective_runs": "Runs that the estimates rest on",
 }
+COUNTS = ("held_out_tasks",)
 RUNS_SHOWN = 20
 
 
@@ -85,7 +88,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> Row:
     return Row(
         name=name,
         label=WORDS.get(name, name.replace("_", " ").capitalize()),
-        value="unknown" if value is None else _digits(value),
+        value="unknown" if value is None else f"{value:g}" if name in COUNTS else _digits(value),
         interval="" if low is None or high is None else f"{_digits(low)} to {_digits(high)}",
         n=int(figure.get("n", 0)),
     )

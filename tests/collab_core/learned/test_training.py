@@ -13,6 +13,7 @@ from collab_core import events as ev
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput, RunCancelled
 from collab_core.learned.encoders import HashedEncoder
+from collab_core.learned.evaluation import held_out_report
 from collab_core.learned.isotonic import apply_knots
 from collab_core.learned.routellm_mf import Batch, Shape, loss
 from collab_core.learned.scorers import open_scorer
@@ -69,6 +70,7 @@ def test_words_that_say_nothing_are_not_learned(tmp_path: Path) -> None:
     assert auc.low is not None
     assert auc.low < 0.65
     assert manifest.report["auc"].n == 30
+    assert manifest.report["held_out_tasks"].value >= 5
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
@@ -293,3 +295,11 @@ def test_one_tier_is_nothing_to_route(tmp_path: Path) -> None:
     runs = {f"r{i}": run(f"q{i}", [0], correct=True, ladder_=one) for i in range(9)}
     with pytest.raises(InvalidInput, match="two tiers or more"):
         made("routellm-mf", tmp_path / "w", source(runs))
+
+
+def test_few_held_out_tasks_give_a_figure_without_an_interval() -> None:
+    scores, targets = np.array([0.1, 0.4, 0.35, 0.8] * 4), np.array([0.0, 0.0, 1.0, 1.0] * 4)
+    few = held_out_report(scores, targets, ["a", "b"] * 8, seed=0)
+    assert (few["auc"].value, few["auc"].low, few["held_out_tasks"].value) == (0.75, None, 2.0)
+    many = held_out_report(scores, targets, [str(n // 2) for n in range(16)], seed=0)
+    assert many["auc"].low is not None

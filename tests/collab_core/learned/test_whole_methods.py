@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -185,6 +186,19 @@ async def test_weights_of_another_kind_or_ladder_are_refused(
     )
     assert isinstance(end, ev.RunFailed)
     assert "'oi-mas' is needed" in end.message
+
+
+async def test_provenance_names_only_the_runs_that_were_learned_from(
+    world: World, tools: Sequence[Tool], tmp_path: Path
+) -> None:
+    used = await logs_of("oi-mas", world, tools)
+    idle = await explored_run("oi-mas", world.tasks[0], tools, seed=9, explore=False)
+    logs = dataclasses.replace(used, runs=(*used.runs, read_run("idle", idle[1])))
+    options = {"steps": 2, "batch": 4}
+    manifest = train("oi-mas", Source.of_logs(logs), tmp_path / "w", options, encoder="hashed")
+    assert manifest.trained_on.runs == 16
+    assert set(manifest.trained_on.run_ids) == {run.run_id for run in used.runs}
+    assert any(note.startswith("Left out: 1 ") for note in manifest.notes)
 
 
 async def test_runs_without_explore_teach_nothing(world: World, tools: Sequence[Tool]) -> None:
