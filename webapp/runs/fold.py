@@ -105,10 +105,10 @@ class Folded:
                 self.started_at = self.started_at or _utc(at)
             case RunFinished():
                 self.outcome, self.answer = event.outcome, _storable(event.answer)
-                self.ended_by = event.ended_by[:30]
+                self.ended_by = _storable(event.ended_by)[:30]
                 self._end("finished", at, event.totals)
             case RunFailed():
-                self.error_code = event.code[:40]
+                self.error_code = _storable(event.code)[:40]
                 self.error_message = _storable(event.message)
                 self.error_hint = _storable(event.hint)
                 self._end("failed", at, event.totals)
