@@ -60,7 +60,10 @@ class Tier:
 
 @dataclass(frozen=True, kw_only=True)
 class TierSnapshot:
-    """What a log may say of a tier: never an address, never a key's name."""
+    """What a log says of a tier: no address, no key's name.
+
+    An error may still name the address that failed, so that people can mend it.
+    """
 
     name: str
     model: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ class Said(NamedTuple):
     certain: bool
 
 
-class Turn:
+class Turn(ABC):
     """What every simulated mind gives: an outcome, and the best answer when it must answer."""
 
     voice = ""
@@ -61,13 +62,13 @@ class Turn:
         self.rng = rng
         self.outcome = Outcome(voice=self.voice)
 
+    @abstractmethod
     def take_turn(self) -> Outcome:
         """Return what the model does now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def guess(self) -> str:
         """Return the best answer that the conversation gives."""
-        raise NotImplementedError
 
     def _chance(self, probability: float) -> bool:
         return self.rng.random() < probability
