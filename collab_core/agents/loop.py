@@ -114,8 +114,8 @@ class ReActLoop:
                 context = replace(context, scores=scored.values)
             decision = self._decide(context)
         last = self.book.trajectory[-1].decision.tier if self.book.trajectory else decision.tier
-        if decision.tier != last and self.conversation.hand_over(up=decision.tier > last):
-            self._prompt_tokens = self._counted_bytes = 0
+        if decision.tier != last:
+            self._hand_over(up=decision.tier > last)
         # an inherited step tells its switch where its parent's policy told it
         drafting = inherited or self.policy.reviews_drafts
         step = self.book.open(decision, number=number, drafting=drafting, scored=scored)
@@ -123,6 +123,11 @@ class ReActLoop:
             self.book.announce_switch(step)
         step.forced = self._must_answer(context, decision)
         return step
+
+    def _hand_over(self, *, up: bool) -> None:
+        if self.conversation.hand_over(up=up):
+            # what the server counted was another prompt
+            self._prompt_tokens = self._counted_bytes = 0
 
     def _decide(self, context: StepContext) -> Decision:
         decision = self.policy.before_step(context)
@@ -186,6 +191,7 @@ class ReActLoop:
                 return reply
             self.book.saw_prompt(step, step.decision.tier, reply.usage.input_tokens)
             self.book.discard(step, step.turn.call, verdict)
+            self._hand_over(up=True)
             self.session.check_limits()
 
     async def _generate(self, step: OpenStep) -> ev.ModelReplied:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,12 +18,18 @@ _MAX_TASKS_BYTES = 200_000_000
 
 
 class BenchmarkTask(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a task set; ``answers`` is for the scorer only and never reaches an agent."""
+    """One line of a task set; all but ``question`` is for graders only and never reaches an agent."""
 
     id: str
     question: str
-    answers: tuple[str, ...]
+    """Complete: with the benchmark's instructions on how to answer."""
+    answers: tuple[str, ...] = ()
     difficulty: str = ""
+    category: str = ""
+    scorer: str = "exact"
+    """Who grades the answer, by its name in ``benchmarks/grading.py``."""
+    reference: dict[str, Any] = {}
+    """What the grader needs besides: tests, a checklist."""
 
 
 def write_world(world: World, folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from collab_core import events as ev
+from collab_core.backends.base import ModelReply, ModelRequest
 from collab_core.backends.scripted import ScriptedBackend
 from collab_core.domain import Decision
 from collab_core.policies.base import ACCEPT, Draft, Policy, StepContext, Verdict
@@ -127,6 +128,25 @@ async def test_a_rejected_draft_never_acts_and_is_charged(scorer: Length) -> Non
 async def test_a_rejected_draft_is_in_no_later_prompt(scorer: Length) -> None:
     _, _, backend, _ = await run(SCRIPT)
     assert "bad" not in backend.requests[-1].transcript.encode().decode()
+
+
+@pytest.mark.parametrize(
+    ("hand_over", "messages"), [("full", [2, 4, 4, 6]), ("restart", [2, 4, 2, 6])]
+)
+async def test_the_tier_that_writes_anew_is_handed_over_as_chosen(
+    scorer: Length, hand_over: str, messages: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def reply(number: int) -> Callable[[ModelRequest], ModelReply]:
+        def given(request: ModelRequest) -> ModelReply:
+            asked.append(len(request.transcript.messages))
+            return SCRIPT[number]  # type: ignore[no-any-return]
+
+        return given
+
+    await run([reply(n) for n in range(4)], parameters={"hand_over": hand_over})
+    assert asked == messages
 
 
 async def test_switches_are_told_when_the_draft_stands(scorer: Length) -> None:

@@ -1,0 +1,1 @@
+"""Labels on progress verdicts: agreement, rates, consequences, and what is learned from them."""
