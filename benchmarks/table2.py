@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import statistics
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from collab_core import events as ev
-from collab_core.backends.base import DeltaSink, ModelReply, ModelRequest
 from collab_core.benchmarks.tasks import DOCUMENTS_FOLDER, write_world
 from collab_core.benchmarks.world import World, WorldTask, generate
-from collab_core.domain import Ladder, Task, Timing, ToolCall, Usage
+from collab_core.domain import Ladder, Task
 from collab_core.metrics import wilson
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import MemoryJournal
-from collab_core.simulator.mind import Thought, think
-from collab_core.simulator.presets import SimulatedModel, ladder, load_preset, preset_names
-from collab_core.simulator.speed import PrefixCache, count_tokens, render_prompt, split_tokens
+from collab_core.simulator.direct import DirectBackend
+from collab_core.simulator.presets import ladder, load_preset, preset_names
 from collab_core.tools.base import Tool
 from collab_core.tools.indexing import index_folder
 from collab_core.tools.registry import build_tools
@@ -43,50 +39,6 @@ PUBLISHED = {
     "agentcollab": (33.9, 1.36),
 }
 """Accuracy in % and speedup. Source: AgentCollab Table 2 (BrowseComp_zh); speedups second-hand."""
-
-
-class DirectBackend:
-    """Simulated models without a server: replies at once, with the time that they would take."""
-
-    def __init__(self, models: tuple[SimulatedModel, ...]) -> None:
-        self._models = {model.name: model for model in models}
-        self._caches = {model.name: PrefixCache() for model in models}
-
-    async def complete(
-        self, request: ModelRequest, on_delta: DeltaSink | None = None
-    ) -> ModelReply:
-        """Return the reply; other tasks get a turn, as with a real call."""
-        await asyncio.sleep(0)
-        model = self._models[request.tier.model]
-        body: dict[str, Any] = {
-            "messages": [*request.transcript.messages, *request.suffix],
-            "tools": json.loads(request.tools_json or b"[]"),
-            "tool_choice": request.tool_choice,
-            "seed": request.seed,
-        }
-        return self._reply(model, body, think(body, model.name, model.skill))
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-    def _reply(self, model: SimulatedModel, body: dict[str, Any], thought: Thought) -> ModelReply:
-        prompt, call = render_prompt(body), thought.call
-        cached = self._caches[model.name].take(prompt)
-        output = len(split_tokens(thought.text))
-        output += len(split_tokens(call.arguments)) + 4 if call else 0
-        first_s = model.speed.first_token_s(count_tokens(prompt), cached)
-        decode_s = (output - 1) * model.speed.decode_s_per_token
-        return ModelReply(
-            text=thought.text,
-            tool_calls=(ToolCall(id=call.id, name=call.name, arguments=call.arguments),)
-            if call
-            else (),
-            finish_reason="tool_calls" if call else "stop",
-            usage=Usage(
-                input_tokens=count_tokens(prompt), cached_tokens=cached, output_tokens=output
-            ),
-            timing=Timing(first_token_s=first_s, decode_s=decode_s, total_s=first_s + decode_s),
-        )
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,6 @@ longest.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -108,7 +107,7 @@ class StepBook:
             index=len(self.trajectory) + 1,
             role=role or self.role,
             decision=decision,
-            started=time.monotonic(),
+            started=self.session.world.clock(),
             effect_s_before=self.session.effect_s,
             scored=[scored] if scored else [],
         )
@@ -171,7 +170,7 @@ class StepBook:
     async def side_by_side(self, *work: Awaitable[T]) -> list[T]:
         """Await all of it; the first failure stops the rest. Their time is not the engine's."""
         tasks = [asyncio.ensure_future(one) for one in work]
-        before, started = self.session.effect_s, time.monotonic()
+        before, started = self.session.effect_s, self.session.world.clock()
         try:
             done = await asyncio.gather(*tasks)
         except BaseException:
@@ -179,7 +178,7 @@ class StepBook:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
-        self.session.effect_s = before + time.monotonic() - started
+        self.session.effect_s = before + self.session.world.clock() - started
         return list(done)
 
     def elapsed_s(self, step: OpenStep) -> float:
@@ -192,7 +191,7 @@ class StepBook:
 
     def close(self, step: OpenStep) -> StepRecord:
         """Write the step's record and return it as a policy sees it."""
-        wall_s = time.monotonic() - step.started
+        wall_s = self.session.world.clock() - step.started
         live_s = self.session.effect_s - step.effect_s_before
         usage, cost = _spent(step)
         finished = self.session.emit(

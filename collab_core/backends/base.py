@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from collab_core.domain import Attempt, Tier, Timing, ToolCall, Usage
 from collab_core.transcript import Transcript
@@ -73,4 +73,13 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Close every pooled connection."""
+        ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A backend whose next reply depends on what its earlier calls left behind, as in a cache."""
+
+    def recall(self, request: ModelRequest) -> None:
+        """Take note of a call that is answered from the log of a resumed or forked run."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,8 +79,12 @@ async def execute(
     fence: int = 0,
     control: RunControl | None = None,
     on_delta: Callable[[ev.ModelDelta], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ev.AnyEvent:
     """Run to the end, going on where the log stops; return the terminal event, already stored.
+
+    ``clock`` times tools, scorers and the engine itself; one that stands still leaves the model calls'
+    own times alone, for simulated ones that are computed.
 
     Cancelling the awaiting task stops at once and writes nothing: that is for a lost lease or a
     worker that shuts down.
@@ -100,6 +105,7 @@ async def execute(
         tools=tools,
         run_id=spec.run_id,
         on_delta=on_delta,
+        clock=clock,
         fork_step=spec.fork_step,
     )
     world.unwritten.append(_opening(journal, tools, worker=worker, fence=fence, sandbox=sandbox))

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from collab_core import events as ev
-from collab_core.backends.base import DeltaSink, ModelReply, ModelRequest
+from collab_core.backends.base import DeltaSink, ModelReply, ModelRequest, Recalling
 from collab_core.domain import Ladder, Limits, Task, ToolCall, Usage
 from collab_core.errors import BackendError, LimitExceeded, NonDeterministicReplay, ToolFailed
 from collab_core.runtime.costs import cost_usd
@@ -182,20 +181,22 @@ class Session:
                     "purpose or tier than the run asks for now.",
                     hint="The prompts or the strategy changed since the run began; start it anew.",
                 )
+            if isinstance(self.world.backend, Recalling):
+                self.world.backend.recall(self._request(call, key))
             return known
         await self.world.flush()
-        started = time.monotonic()
+        started = self.world.clock()
         sink = self._delta_sink(call) if self.world.on_delta else None
         try:
             reply = await self.world.backend.complete(self._request(call, key), sink)
         except (BackendError, asyncio.CancelledError) as error:
-            self._charge_broken(call, error, time.monotonic() - started)
+            self._charge_broken(call, error, self.world.clock() - started)
             # the log will not know this call: the next one takes its key, live and replayed
             self._effects -= 1
             if isinstance(error, BackendError):
                 error.where = f"step {call.step}" + (f" of {self.scope}" if self.scope else "")
             raise
-        self.effect_s += time.monotonic() - started
+        self.effect_s += self.world.clock() - started
         replied = self._replied(call, key, digest, reply)
         self.emit(replied)
         return replied
@@ -231,9 +232,9 @@ class Session:
                 )
             return known
         await self.world.flush()
-        started = time.monotonic()
+        started = self.world.clock()
         values = await numbers(scorer, texts)
-        duration_s = time.monotonic() - started
+        duration_s = self.world.clock() - started
         self.effect_s += duration_s
         return self.emit(
             ev.ScorerReturned(
@@ -286,9 +287,9 @@ class Session:
             self._remember(known)
             return known
         await self.world.flush()
-        started = time.monotonic()
+        started = self.world.clock()
         outcome, error = await self._run_tool(call)
-        duration_s = time.monotonic() - started
+        duration_s = self.world.clock() - started
         self.effect_s += duration_s
         returned = ev.ToolReturned(
             key=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class World:
     tools: Sequence[Tool]
     run_id: str = ""
     on_delta: Callable[[ev.ModelDelta], None] | None = None
+    clock: Callable[[], float] = time.monotonic
+    """In seconds: what the run's own durations are measured with, its model calls' not."""
     fork_step: int = 0
     """Steps up to this one were decided by the parent's policy."""
     ledger: Ledger = field(init=False)

@@ -52,6 +52,14 @@ class Generation:
     def count(self) -> int:
         return len(self.tokens) + len(self.argument_tokens) + self.call_overhead_tokens
 
+    def message(self) -> dict[str, Any]:
+        """Return it as one chat message."""
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self.tokens)}
+        if self.call:
+            function = {"name": self.call.name, "arguments": "".join(self.argument_tokens)}
+            message["tool_calls"] = [{"id": self.call.id, "type": "function", "function": function}]
+        return message
+
 
 @dataclass(kw_only=True)
 class Measured:
@@ -116,19 +124,14 @@ class Envelope:
         return self._event("chat.completion.chunk", [], **more)
 
     def whole(
-        self,
-        message: Mapping[str, Any],
-        generation: Generation,
-        measured: Measured,
-        *,
-        finish_reason: str,
+        self, generation: Generation, measured: Measured, *, finish_reason: str
     ) -> dict[str, Any]:
         """Return the body of a reply that is not streamed."""
         tokens = generation.tokens + generation.call_head_tokens + generation.argument_tokens
         content = token_logprobs(generation, tokens, self.logprobs)
         choice = {
             "index": 0,
-            "message": message,
+            "message": generation.message(),
             "logprobs": None if self.logprobs is None else {"content": content},
             "finish_reason": finish_reason,
         }

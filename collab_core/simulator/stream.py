@@ -38,12 +38,8 @@ class Reply:
         async for done in ticks:
             if self._breaks(done):
                 return await self._break_whole()
-        generation = self._generation
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(generation.tokens)}
-        if generation.call:
-            message["tool_calls"] = [_whole_call(generation)]
         finish = self._finish(generated=self._measured.completion_tokens)
-        body = self._envelope.whole(message, generation, self._measured, finish_reason=finish)
+        body = self._envelope.whole(self._generation, self._measured, finish_reason=finish)
         return web.json_response(body)
 
     async def _break_whole(self) -> web.Response:
@@ -124,13 +120,6 @@ class Reply:
                 chunks.append(envelope.chunk(_call_piece(piece), logprobs=told))
         self._sent = max(self._sent, done)
         return chunks
-
-
-def _whole_call(generation: Generation) -> dict[str, Any]:
-    call = generation.call
-    assert call is not None
-    function = {"name": call.name, "arguments": "".join(generation.argument_tokens)}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _call_head(generation: Generation) -> Mapping[str, Any]:

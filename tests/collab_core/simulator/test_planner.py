@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.table2 import DirectBackend
 from collab_core import events as ev
 from collab_core.agents.delegation import AssignSeekers, AssignWriter, Report, render_reports
 from collab_core.agents.prompts import prompt
@@ -18,6 +17,7 @@ from collab_core.domain import Ladder, Task, Tier
 from collab_core.progress import parse_block
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import MemoryJournal
+from collab_core.simulator.direct import DirectBackend
 from collab_core.simulator.mind import Thought, think
 from collab_core.simulator.presets import SimulatedModel, load_preset
 from collab_core.simulator.skill import PERFECT, Skill
