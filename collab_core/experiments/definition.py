@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collab_core.errors import InvalidInput
 
-FORMAT = "tandem.experiment/1"
+FORMAT: Literal["tandem.experiment/1"] = "tandem.experiment/1"
 MAX_ARMS = 50
 MAX_SEEDS = 100
 MAX_BYTES = 5_000_000
