@@ -13,7 +13,8 @@ from tests.webapp.personas import Room, make_room
 
 @pytest.fixture
 def room(db: None) -> Room:
-    """A workspace with Alice (owner), Bob (member), Vera (viewer); Charlie is a stranger."""
+    """A workspace with Alice (owner), Bob (member), Rita (reviewer), Vera (viewer); Charlie is a
+    stranger."""
     return make_room()
 
 
@@ -28,6 +29,11 @@ def bob(room: Room) -> Client:
 
 
 @pytest.fixture
+def rita(room: Room) -> Client:
+    return room.client("rita")
+
+
+@pytest.fixture
 def vera(room: Room) -> Client:
     return room.client("vera")
 
@@ -39,7 +45,7 @@ def charlie(room: Room) -> Client:
 
 @pytest.fixture(autouse=True)
 def _emptied_runs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the flush after a test with real transactions pass the trigger that guards the logs."""
+    """Let the flush after a test with real transactions pass the triggers that guard the logs."""
     marker = request.node.get_closest_marker("django_db")
     real = "transactional_db" in request.fixturenames or (
         marker is not None and marker.kwargs.get("transaction", False)
@@ -49,8 +55,12 @@ def _emptied_runs(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if real:
         from webapp.runs.models import Run
+        from webapp.teams.models import Workspace
+        from webapp.tiers.models import Rung
 
         Run.objects.all().delete()
+        Rung.objects.all().delete()
+        Workspace.objects.all().delete()
 
 
 @pytest.fixture(scope="session")

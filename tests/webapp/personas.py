@@ -1,4 +1,4 @@
-"""Who acts in the tests: two workspaces and the four people of the first."""
+"""Who acts in the tests: two workspaces and the people of the first."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from webapp.runs import services
 from webapp.runs.models import Collection, Run
 from webapp.teams.models import Membership, Role, Token, User, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
+
+ROLES = {
+    "alice": Role.OWNER,
+    "bob": Role.MEMBER,
+    "rita": Role.REVIEWER,
+    "vera": Role.VIEWER,
+}
+PEOPLE = (*ROLES, "charlie")
 
 
 @dataclass
@@ -69,9 +77,8 @@ def make_ladder(workspace: Workspace, *, tiers: int = 2, simulated: bool = False
 def make_room() -> Room:
     workspace = Workspace.objects.create(name="Room")
     other = Workspace.objects.create(name="Elsewhere")
-    users = {name: User.objects.create_user(name) for name in ("alice", "bob", "vera", "charlie")}
-    roles = {"alice": Role.OWNER, "bob": Role.MEMBER, "vera": Role.VIEWER}
-    for name, role in roles.items():
+    users = {name: User.objects.create_user(name) for name in PEOPLE}
+    for name, role in ROLES.items():
         Membership.objects.create(workspace=workspace, user=users[name], role=role)
     Membership.objects.create(workspace=other, user=users["charlie"], role=Role.OWNER)
     return Room(workspace, other, users, make_ladder(workspace))

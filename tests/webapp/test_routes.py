@@ -18,15 +18,28 @@ from tests.webapp.runs.test_fold import finished
 from webapp.learning.models import Training, Weights
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
-from webapp.teams.models import Membership, Token
+from webapp.teams.models import AuditEntry, Membership, Token
 from webapp.tiers.models import Endpoint, Ladder, Rung
 
 Kind = Literal[
-    "open", "room", "worker", "run", "member", "own", "owner", "api", "api-run", "api-member"
+    "open",
+    "room",
+    "worker",
+    "reviewer",
+    "run",
+    "member",
+    "label",
+    "own",
+    "owner",
+    "api",
+    "api-run",
+    "api-member",
+    "api-label",
+    "api-owner",
 ]
-"""open: everybody. room: the signed-in, about their own workspace. worker: the same, but no viewers.
-run: who may see the run.
-member: who may act on the run. own: about oneself. owner: owners, about this workspace's things.
+"""open: everybody. room: the signed-in, about their own workspace. worker: the same, but who may run;
+reviewer: the same, but who may label. run: who may see the run.
+member: who may act on the run; label: who may label it. own: about oneself. owner: owners, about this workspace's things.
 api-…: the same with a token."""
 
 
@@ -133,11 +146,12 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 
 
 # --- the matrix ---------------------------------------------------------------------------------
-ROLES = ("anonymous", "charlie", "vera", "bob", "alice")
+ROLES = ("anonymous", "charlie", "vera", "rita", "bob", "alice")
 
 
 def allowed(kind: Kind, role: str) -> bool:
-    insiders = {"vera", "bob", "alice"}
+    insiders = {"vera", "rita", "bob", "alice"}
+    labellers = insiders - {"vera"}
     return (
         role
         in {
@@ -145,12 +159,16 @@ def allowed(kind: Kind, role: str) -> bool:
             "room": {*insiders, "charlie"},
             "own": {*insiders, "charlie"},
             "worker": {"bob", "alice", "charlie"},
+            "reviewer": {*labellers, "charlie"},
             "run": insiders,
             "member": {"bob", "alice"},
+            "label": labellers,
             "owner": {"alice"},
             "api": {*insiders, "charlie"},
             "api-run": insiders,
             "api-member": {"bob", "alice"},
+            "api-label": labellers,
+            "api-owner": {"alice"},
         }[kind]
     )
 
@@ -240,7 +258,7 @@ def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role
 
 def state() -> list[Any]:
     """Everything that somebody without the right to must not change."""
-    models = (Run, Membership, Endpoint, Ladder, Rung, Training, Weights)
+    models = (Run, Membership, Endpoint, Ladder, Rung, Training, Weights, AuditEntry)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

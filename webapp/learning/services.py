@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 from collab_core.errors import InvalidInput
@@ -31,6 +32,7 @@ from webapp.learning.weights import locate_classifier
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED, QuotaReached
 from webapp.teams.access import require_may_run, role_in
+from webapp.teams.audit import Action, record
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder
 
@@ -92,6 +94,7 @@ def submit(workspace: Workspace, user: User, order: Order) -> Training:
     try:
         with transaction.atomic():
             training.save()
+            _record(training, user, Action.TRAINING_SUBMITTED)
             transaction.on_commit(partial(enqueue, training.pk))
     except IntegrityError:
         # the same key arrived twice at once; the other one was first
@@ -110,15 +113,28 @@ def cancel(training: Training, user: User) -> None:
     """
     require_may_run(role_in(user, training.workspace_id))
     mine = Training.objects.filter(pk=training.pk)
-    queued = mine.filter(status=TrainingStatus.QUEUED).update(
-        status=TrainingStatus.CANCELLED, finished_at=Now(), cancel_requested_at=Now()
-    )
-    if queued:
-        tidy(training)
-    else:
-        mine.filter(status=TrainingStatus.RUNNING, cancel_requested_at=None).update(
+    with transaction.atomic():
+        queued = mine.filter(status=TrainingStatus.QUEUED).update(
+            status=TrainingStatus.CANCELLED, finished_at=Now(), cancel_requested_at=Now()
+        )
+        running = mine.filter(status=TrainingStatus.RUNNING, cancel_requested_at=None).update(
             cancel_requested_at=Now()
         )
+        if queued or running:
+            _record(training, user, Action.TRAINING_CANCELLED)
+    if queued:
+        tidy(training)
+
+
+def _record(training: Training, user: User, action: Action) -> None:
+    record(
+        training.workspace_id,
+        user,
+        action,
+        target=training.name,
+        url=reverse("learning:training", args=[training.uuid]),
+        detail={"kind": training.kind},
+    )
 
 
 def tidy(training: Training) -> None:

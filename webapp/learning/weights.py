@@ -28,6 +28,7 @@ from webapp.runs.models import Run
 from webapp.runs.specs import resources
 from webapp.schema_fields import kinds_of, properties_of
 from webapp.teams.access import require_owner, role_in
+from webapp.teams.audit import Action, record
 from webapp.teams.models import User, Workspace
 
 logger = logging.getLogger(__name__)
@@ -224,6 +225,13 @@ def delete(weights: Weights, user: User) -> None:
                 "weights.",
                 hint="Wait for the end, or stop them.",
             )
+        record(
+            weights.workspace_id,
+            user,
+            Action.WEIGHTS_DELETED,
+            target=weights.name,
+            detail={"reference": weights.reference},
+        )
         weights.delete()
     home = resources(weights.workspace_id).folder
     assert home is not None

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 import collab_core
@@ -31,6 +32,7 @@ from webapp.runs.publisher import publisher
 from webapp.runs.specs import limits_of
 from webapp.runs.tasks import enqueue
 from webapp.teams.access import require_may_run, role_in
+from webapp.teams.audit import Action, Entry, record, record_all
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder, Rung
 
@@ -124,6 +126,7 @@ def cancel(run: Run, user: User) -> None:
             Run.objects.filter(pk=run.pk).update(
                 cancel_requested_at=Now(), cancelled_by=user.username
             )
+            record(run.workspace_id, user, Action.RUN_CANCELLED, target=run.ref, url=_page(run))
         if locked.status == Status.QUEUED:
             _cancel_unowned(locked, user.username)
 
@@ -295,9 +298,22 @@ def _store_all(plans: Sequence[_Plan]) -> list[Run]:
     last = Workspace.objects.values_list("last_run_number", flat=True).get(pk=workspace.pk)
     _check_quota(workspace, len(plans))
     runs = [_store(plan, number) for number, plan in enumerate(plans, start=last - len(plans) + 1)]
+    record_all(workspace, plans[0].user, map(_submitted, runs))
     for run in runs:
         transaction.on_commit(partial(_wake, run.pk))
     return runs
+
+
+def _submitted(run: Run) -> Entry:
+    detail = {"strategy": run.strategy, "ladder": run.ladder_name, "question": run.question[:80]}
+    if run.parent is None:
+        return Entry(action=Action.RUN_SUBMITTED, target=run.ref, url=_page(run), detail=detail)
+    detail["from"] = f"{run.parent.ref}, step {run.fork_step}"
+    return Entry(action=Action.RUN_FORKED, target=run.ref, url=_page(run), detail=detail)
+
+
+def _page(run: Run) -> str:
+    return reverse("runs:detail", args=[run.uuid])
 
 
 def _wake(run_id: int) -> None:

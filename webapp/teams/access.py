@@ -89,9 +89,16 @@ def role_in(user: User, workspace_id: int) -> Membership:
 
 
 def require_may_run(membership: Membership) -> None:
-    """Raises: PermissionDenied: a viewer only reads."""
+    """Raises: PermissionDenied: viewers and reviewers do not run."""
     if not membership.may_run:
-        raise PermissionDenied("You are a viewer here: ask an owner to make you a member.")
+        role = membership.get_role_display().lower()
+        raise PermissionDenied(f"You are a {role} here: ask an owner to make you a member.")
+
+
+def require_may_review(membership: Membership) -> None:
+    """Raises: PermissionDenied: a viewer only reads."""
+    if not membership.may_review:
+        raise PermissionDenied("You are a viewer here: ask an owner to make you a reviewer.")
 
 
 def require_owner(membership: Membership) -> None:
@@ -115,6 +122,11 @@ def _guarded(check: Callable[[Membership], None]) -> Callable[[View[P]], View[P]
 def member_required(view: View[P]) -> View[P]:
     """Let owners and members of the active workspace in."""
     return _guarded(require_may_run)(view)
+
+
+def reviewer_required(view: View[P]) -> View[P]:
+    """Let everybody of the active workspace in but viewers."""
+    return _guarded(require_may_review)(view)
 
 
 def owner_required(view: View[P]) -> View[P]:

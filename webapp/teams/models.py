@@ -1,4 +1,4 @@
-"""Who may see what: users, workspaces, memberships, personal tokens."""
+"""Who may see what: users, workspaces, memberships, personal tokens; and what was done there."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Workspace(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=80)
     last_run_number = models.PositiveIntegerField(default=0)
+    blind_review = models.BooleanField(default=True)
+    """Reviewers see verdicts, tiers and others' labels only after they saved their own."""
     created_at = models.DateTimeField(auto_now_add=True)
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="workspaces"
@@ -40,11 +42,13 @@ class Workspace(models.Model):
 class Role(models.TextChoices):
     OWNER = "owner", "Owner"
     MEMBER = "member", "Member"
+    REVIEWER = "reviewer", "Reviewer"
     VIEWER = "viewer", "Viewer"
 
 
 class Membership(models.Model):
-    """A user's role in a workspace. Viewers read; members run; owners also edit endpoints."""
+    """A user's role in a workspace. Viewers read; reviewers also label; members also run; owners
+    also edit endpoints and decide who is in."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
@@ -62,6 +66,10 @@ class Membership(models.Model):
     @property
     def may_run(self) -> bool:
         return self.role in (Role.OWNER, Role.MEMBER)
+
+    @property
+    def may_review(self) -> bool:
+        return self.role in (Role.OWNER, Role.MEMBER, Role.REVIEWER)
 
     @property
     def may_edit_endpoints(self) -> bool:
@@ -104,3 +112,44 @@ class Token(models.Model):
     @staticmethod
     def hash(secret: str) -> str:
         return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class AuditEntry(models.Model):
+    """One thing somebody did in a workspace. Rows are only ever inserted (a trigger refuses anything
+    else); another trigger on ``teams_workspace`` removes them together with their workspace.
+
+    A migration that rebuilds ``teams_workspace`` on SQLite loses that trigger: make it again.
+    """
+
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.DO_NOTHING, related_name="audit", db_index=False
+    )
+    at = models.DateTimeField()
+    actor = models.ForeignKey(
+        User,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    """Kept when the account is deleted; None = the operator, on the command line."""
+    actor_name = models.CharField(max_length=150, blank=True)
+    action = models.CharField(max_length=40)
+    """A value of ``audit.Action``; kept as text, so that a new one needs no migration."""
+    target = models.CharField(max_length=200, blank=True)
+    url = models.CharField(max_length=300, blank=True)
+    detail = models.JSONField(default=dict)
+    words = models.TextField(blank=True)
+    """What the search looks at: workspace, action, actor, target and detail in one line."""
+
+    class Meta:
+        indexes = [
+            # the audit page, newest first, and its filters by action and by person
+            models.Index(fields=["workspace", "at", "id"], name="audit_list"),
+            models.Index(fields=["workspace", "action", "at", "id"], name="audit_by_action"),
+            models.Index(fields=["workspace", "actor_name", "at", "id"], name="audit_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.target}"

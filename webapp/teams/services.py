@@ -7,10 +7,12 @@ from django.utils import timezone
 
 from collab_core.errors import InvalidInput
 from webapp.teams.access import membership_changed
+from webapp.teams.audit import Action, Entry, record, record_everywhere
 from webapp.teams.models import Membership, Role, Token, User, Workspace
 
 
-def add_member(workspace: Workspace, username: str, role: str) -> Membership:
+@transaction.atomic
+def add_member(workspace: Workspace, username: str, role: str, *, by: User | None) -> Membership:
     """Give an existing account a role in the workspace.
 
     Raises:
@@ -24,11 +26,12 @@ def add_member(workspace: Workspace, username: str, role: str) -> Membership:
     )
     if not made:
         raise InvalidInput(f"{username} is a member already.", field="username")
+    record(workspace, by, Action.MEMBER_ADDED, target=username, detail={"role": role})
     return membership
 
 
 @transaction.atomic
-def change_role(membership: Membership, role: str) -> None:
+def change_role(membership: Membership, role: str, *, by: User) -> None:
     """Set a member's role; open sockets notice at once.
 
     Raises:
@@ -36,12 +39,21 @@ def change_role(membership: Membership, role: str) -> None:
     """
     if role != Role.OWNER:
         _keep_an_owner(membership)
-    Membership.objects.filter(pk=membership.pk).update(role=Role(role))
+    changed = Membership.objects.filter(pk=membership.pk).exclude(role=role)
+    if not changed.update(role=Role(role)):
+        return
+    record(
+        membership.workspace_id,
+        by,
+        Action.ROLE_CHANGED,
+        target=membership.user.username,
+        detail={"from": membership.role, "to": role},
+    )
     transaction.on_commit(lambda: membership_changed(membership.user_id))
 
 
 @transaction.atomic
-def remove_member(membership: Membership) -> None:
+def remove_member(membership: Membership, *, by: User) -> None:
     """End a membership; the member's open sockets of this workspace close.
 
     Raises:
@@ -50,6 +62,13 @@ def remove_member(membership: Membership) -> None:
     _keep_an_owner(membership)
     user_id = membership.user_id
     membership.delete()
+    record(
+        membership.workspace_id,
+        by,
+        Action.MEMBER_REMOVED,
+        target=membership.user.username,
+        detail={"role": membership.role},
+    )
     transaction.on_commit(lambda: membership_changed(user_id))
 
 
@@ -61,11 +80,21 @@ def _keep_an_owner(membership: Membership) -> None:
         raise InvalidInput("A workspace needs an owner: make somebody else an owner first.")
 
 
-def issue_token(user: User, name: str) -> str:
+@transaction.atomic
+def issue_token(user: User, name: str, *, by: User | None) -> str:
     """Store a personal token and return its secret, which nobody can read again."""
-    return Token.objects.issue(user, name)[1]
+    token, secret = Token.objects.issue(user, name)
+    record_everywhere(user, by, _about(Action.TOKEN_ISSUED, token))
+    return secret
 
 
-def revoke_token(token: Token) -> None:
+@transaction.atomic
+def revoke_token(token: Token, *, by: User) -> None:
     """Make a token useless from now on."""
-    Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+    if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        record_everywhere(token.user, by, _about(Action.TOKEN_REVOKED, token))
+
+
+def _about(action: Action, token: Token) -> Entry:
+    detail = {"of": token.user.username, "begins_with": token.prefix}
+    return Entry(action=action, target=token.name, detail=detail)

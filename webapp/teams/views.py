@@ -79,7 +79,9 @@ def add_member(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, member_form=form, status=422)
     try:
-        services.add_member(active_workspace(request).workspace, **form.cleaned_data)
+        services.add_member(
+            active_workspace(request).workspace, **form.cleaned_data, by=current_user(request)
+        )
     except InvalidInput as error:
         form.add_error("username", error.message)
         return _page(request, member_form=form, status=422)
@@ -95,7 +97,7 @@ def change_role(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "There is no such role.")
         return redirect("teams:team")
     try:
-        services.change_role(member, form.cleaned_data["role"])
+        services.change_role(member, form.cleaned_data["role"], by=current_user(request))
     except InvalidInput as error:
         messages.error(request, error.message)
     return redirect("teams:team")
@@ -106,7 +108,7 @@ def change_role(request: HttpRequest, pk: int) -> HttpResponse:
 def remove_member(request: HttpRequest, pk: int) -> HttpResponse:
     """End a membership."""
     try:
-        services.remove_member(_member(request, pk))
+        services.remove_member(_member(request, pk), by=current_user(request))
     except InvalidInput as error:
         messages.error(request, error.message)
     return redirect("teams:team")
@@ -121,7 +123,8 @@ def add_token(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST, auto_id="token_%s")
     if not form.is_valid():
         return _page(request, token_form=form, status=422)
-    secret = services.issue_token(current_user(request), form.cleaned_data["name"])
+    user = current_user(request)
+    secret = services.issue_token(user, form.cleaned_data["name"], by=user)
     response = _page(request, secret=secret)
     response["Cache-Control"] = "private, no-store"
     return response
@@ -130,5 +133,6 @@ def add_token(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
     """Make one of the user's own tokens useless."""
-    services.revoke_token(get_object_or_404(Token, pk=pk, user=current_user(request)))
+    user = current_user(request)
+    services.revoke_token(get_object_or_404(Token, pk=pk, user=user), by=user)
     return redirect("teams:team")

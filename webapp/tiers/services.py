@@ -7,20 +7,35 @@ from dataclasses import asdict, replace
 
 from django.db import transaction
 from django.db.models import F, Max
+from django.urls import reverse
 from django.utils import timezone
 
 from collab_core.backends.probe import ProbeReport, probe
 from collab_core.domain import Tier
 from collab_core.errors import InvalidInput
+from webapp.teams.audit import Action, record
+from webapp.teams.models import User
 from webapp.tiers.models import Endpoint, Ladder, Rung, origin
 
 CHECK_FIRST_BYTE_S = 30.0
 CHECK_TOTAL_S = 60.0
 _ASIDE = 30_000
 """A position no rung has: where one waits while two change places."""
+_NO_SETTINGS = [
+    "id",
+    "uuid",
+    "workspace_id",
+    "key_origin",
+    "last_check",
+    "checked_at",
+    "archived_at",
+    "created_at",
+]
+"""Columns of an endpoint that nobody sets: identity, and what was found out."""
 
 
-def save_endpoint(endpoint: Endpoint) -> bool:
+@transaction.atomic
+def save_endpoint(endpoint: Endpoint, *, by: User) -> bool:
     """Store an endpoint; True if a key's variable was removed because the address changed.
 
     Whoever wants the key to go to the new address has to name the variable again.
@@ -39,11 +54,23 @@ def save_endpoint(endpoint: Endpoint) -> bool:
         endpoint.last_check, endpoint.checked_at = None, None
         endpoint.simulated = False
     endpoint.save()
+    action = Action.ENDPOINT_CHANGED if stored else Action.ENDPOINT_ADDED
+    _record(endpoint, by, action, **_changes(stored, endpoint))
     return dropped
 
 
+def _changes(before: Endpoint | None, after: Endpoint) -> dict[str, object]:
+    """Return the settings of an endpoint that are new or different; keys are only ever named."""
+    return {
+        field: getattr(after, field)
+        for field in (column.attname for column in Endpoint._meta.concrete_fields)  # noqa: SLF001 - Django's public model API
+        if field not in _NO_SETTINGS
+        and (before is None or getattr(before, field) != getattr(after, field))
+    }
+
+
 @transaction.atomic
-def archive_endpoint(endpoint: Endpoint) -> None:
+def archive_endpoint(endpoint: Endpoint, *, by: User) -> None:
     """Take an endpoint out of use; runs that used it keep their log.
 
     Raises:
@@ -53,14 +80,17 @@ def archive_endpoint(endpoint: Endpoint) -> None:
     if ladder is not None:
         raise InvalidInput(f"Ladder {ladder.name} uses {endpoint.name}: remove it there first.")
     Endpoint.objects.filter(pk=endpoint.pk).update(archived_at=timezone.now())
+    _record(endpoint, by, Action.ENDPOINT_ARCHIVED)
 
 
-def check_endpoint(endpoint: Endpoint) -> ProbeReport:
+def check_endpoint(endpoint: Endpoint, *, by: User) -> ProbeReport:
     """Ask the endpoint for real completions, at most a minute each, and store what was found."""
     report = asyncio.run(probe(_hurried(endpoint.to_core(endpoint.name))))
-    Endpoint.objects.filter(pk=endpoint.pk).update(
-        last_check=asdict(report), checked_at=timezone.now()
-    )
+    with transaction.atomic():
+        Endpoint.objects.filter(pk=endpoint.pk).update(
+            last_check=asdict(report), checked_at=timezone.now()
+        )
+        _record(endpoint, by, Action.ENDPOINT_CHECKED, works=report.works)
     return report
 
 
@@ -76,24 +106,38 @@ def _hurried(tier: Tier) -> Tier:
     )
 
 
-def archive_ladder(ladder: Ladder) -> None:
-    """Take a ladder out of use; runs that used it keep theirs."""
-    Ladder.objects.filter(pk=ladder.pk).update(archived_at=timezone.now())
+@transaction.atomic
+def save_ladder(ladder: Ladder, *, by: User) -> None:
+    """Store a new ladder or its new name."""
+    before = Ladder.objects.filter(pk=ladder.pk).values_list("name", flat=True).first()
+    ladder.save()
+    if before is None:
+        _record(ladder, by, Action.LADDER_ADDED)
+    elif before != ladder.name:
+        _record(ladder, by, Action.LADDER_CHANGED, was_called=before)
 
 
 @transaction.atomic
-def add_rung(ladder: Ladder, endpoint: Endpoint, tier_name: str) -> Rung:
+def archive_ladder(ladder: Ladder, *, by: User) -> None:
+    """Take a ladder out of use; runs that used it keep theirs."""
+    Ladder.objects.filter(pk=ladder.pk).update(archived_at=timezone.now())
+    _record(ladder, by, Action.LADDER_ARCHIVED)
+
+
+@transaction.atomic
+def add_rung(ladder: Ladder, endpoint: Endpoint, tier_name: str, *, by: User) -> Rung:
     """Put an endpoint on top of the ladder."""
     _lock(ladder)
     last = ladder.rungs.aggregate(last=Max("position"))["last"]
     position = 0 if last is None else last + 1
+    _record(ladder, by, Action.LADDER_CHANGED, tier_added=tier_name, endpoint=endpoint.name)
     return Rung.objects.create(
         ladder=ladder, endpoint=endpoint, tier_name=tier_name, position=position
     )
 
 
 @transaction.atomic
-def move_rung(ladder: Ladder, position: int, *, up: bool) -> None:
+def move_rung(ladder: Ladder, position: int, *, up: bool, by: User) -> None:
     """Swap a rung with the one above or below it; at an end nothing changes."""
     _lock(ladder)
     other = position + 1 if up else position - 1
@@ -101,15 +145,21 @@ def move_rung(ladder: Ladder, position: int, *, up: bool) -> None:
     there = ladder.rungs.filter(position=other)
     if not here.exists() or not there.exists():
         return
+    moved = here.values_list("tier_name", flat=True)[0]
+    _record(ladder, by, Action.LADDER_CHANGED, tier_moved=moved, to=other + 1)
     there.update(position=_ASIDE)
     here.update(position=other)
     ladder.rungs.filter(position=_ASIDE).update(position=position)
 
 
 @transaction.atomic
-def remove_rung(ladder: Ladder, position: int) -> None:
+def remove_rung(ladder: Ladder, position: int, *, by: User) -> None:
     """Take a rung away and close the gap."""
     _lock(ladder)
+    removed = ladder.rungs.filter(position=position).values_list("tier_name", flat=True).first()
+    if removed is None:
+        return
+    _record(ladder, by, Action.LADDER_CHANGED, tier_removed=removed)
     ladder.rungs.filter(position=position).delete()
     for pk in (
         ladder.rungs.filter(position__gt=position).order_by("position").values_list("pk", flat=True)
@@ -119,3 +169,14 @@ def remove_rung(ladder: Ladder, position: int) -> None:
 
 def _lock(ladder: Ladder) -> None:
     Ladder.objects.select_for_update().get(pk=ladder.pk)
+
+
+def _record(thing: Endpoint | Ladder, by: User, action: Action, **detail: object) -> None:
+    record(
+        thing.workspace_id,
+        by,
+        action,
+        target=thing.name,
+        url=reverse("tiers:overview"),
+        detail=detail,
+    )

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from collab_core.errors import InvalidInput
 from webapp.forms_summary import faults
-from webapp.teams.access import active_workspace, owner_required
+from webapp.teams.access import active_workspace, current_user, owner_required
 from webapp.tiers import services
 from webapp.tiers.forms import EndpointForm, LadderForm, RungForm
 from webapp.tiers.models import Endpoint, Ladder, Rung
@@ -64,7 +64,7 @@ def edit_endpoint(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def _endpoint_form(request: HttpRequest, endpoint: Endpoint, title: str) -> HttpResponse:
     form = EndpointForm(request.POST or None, instance=endpoint, workspace=endpoint.workspace)
     if form.is_valid():
-        if services.save_endpoint(form.save(commit=False)):
+        if services.save_endpoint(form.save(commit=False), by=current_user(request)):
             messages.warning(
                 request,
                 "The address changed, so the key's variable was removed. Name it again if the new "
@@ -85,7 +85,7 @@ def _endpoint_form(request: HttpRequest, endpoint: Endpoint, title: str) -> Http
 def check_endpoint(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Ask the endpoint for real completions; the result shows on the overview."""
     endpoint = _endpoint(request, uuid)
-    report = services.check_endpoint(endpoint)
+    report = services.check_endpoint(endpoint, by=current_user(request))
     if report.works:
         messages.success(request, f"{endpoint.name} works.")
     else:
@@ -98,7 +98,7 @@ def check_endpoint(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def archive_endpoint(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Take an endpoint out of use."""
     try:
-        services.archive_endpoint(_endpoint(request, uuid))
+        services.archive_endpoint(_endpoint(request, uuid), by=current_user(request))
     except InvalidInput as error:
         messages.error(request, error.message)
     return redirect("tiers:overview")
@@ -111,7 +111,8 @@ def add_ladder(request: HttpRequest) -> HttpResponse:
     ladder = Ladder(workspace=active_workspace(request).workspace)
     form = LadderForm(request.POST or None, instance=ladder, workspace=ladder.workspace)
     if form.is_valid():
-        return redirect("tiers:edit_ladder", uuid=form.save().uuid)
+        services.save_ladder(form.save(commit=False), by=current_user(request))
+        return redirect("tiers:edit_ladder", uuid=ladder.uuid)
     context = {
         "form": form,
         "title": "Add ladder",
@@ -127,7 +128,7 @@ def edit_ladder(request: HttpRequest, uuid: UUID) -> HttpResponse:
     ladder = _ladder(request, uuid)
     form = LadderForm(request.POST or None, instance=ladder, workspace=ladder.workspace)
     if form.is_valid():
-        form.save()
+        services.save_ladder(form.save(commit=False), by=current_user(request))
         messages.success(request, "Saved.")
         return redirect("tiers:edit_ladder", uuid=uuid)
     return _ladder_page(request, ladder, form, RungForm(ladder=ladder, auto_id="rung_%s"))
@@ -153,7 +154,7 @@ def _ladder_page(
 @require_POST
 def archive_ladder(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Take a ladder out of use."""
-    services.archive_ladder(_ladder(request, uuid))
+    services.archive_ladder(_ladder(request, uuid), by=current_user(request))
     return redirect("tiers:overview")
 
 
@@ -167,7 +168,12 @@ def add_rung(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return _ladder_page(
             request, ladder, LadderForm(instance=ladder, workspace=ladder.workspace), form
         )
-    services.add_rung(ladder, form.cleaned_data["endpoint"], form.cleaned_data["tier_name"])
+    services.add_rung(
+        ladder,
+        form.cleaned_data["endpoint"],
+        form.cleaned_data["tier_name"],
+        by=current_user(request),
+    )
     return redirect("tiers:edit_ladder", uuid=uuid)
 
 
@@ -175,7 +181,8 @@ def add_rung(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_POST
 def move_rung(request: HttpRequest, uuid: UUID, position: int) -> HttpResponse:
     """Move a tier one place towards the top or the bottom."""
-    services.move_rung(_ladder(request, uuid), position, up=request.POST.get("to") == "up")
+    up = request.POST.get("to") == "up"
+    services.move_rung(_ladder(request, uuid), position, up=up, by=current_user(request))
     return redirect("tiers:edit_ladder", uuid=uuid)
 
 
@@ -183,5 +190,5 @@ def move_rung(request: HttpRequest, uuid: UUID, position: int) -> HttpResponse:
 @require_POST
 def remove_rung(request: HttpRequest, uuid: UUID, position: int) -> HttpResponse:
     """Take a tier out of the ladder."""
-    services.remove_rung(_ladder(request, uuid), position)
+    services.remove_rung(_ladder(request, uuid), position, by=current_user(request))
     return redirect("tiers:edit_ladder", uuid=uuid)

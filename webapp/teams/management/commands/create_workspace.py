@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from webapp.teams.audit import Action, record
 from webapp.teams.models import Membership, Role, User, Workspace
 
 
@@ -31,4 +32,8 @@ class Command(BaseCommand):
             )
         workspace = Workspace.objects.create(name=name)
         Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
+        record(workspace, None, Action.WORKSPACE_CREATED, target=name)
+        record(
+            workspace, None, Action.MEMBER_ADDED, target=owner.username, detail={"role": Role.OWNER}
+        )
         self.stdout.write(f"{owner.username} owns workspace {name}")

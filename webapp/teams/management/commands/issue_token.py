@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.teams.models import Token, User
+from webapp.teams.models import User
+from webapp.teams.services import issue_token
 
 
 class Command(BaseCommand):
@@ -20,5 +21,4 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active user {options['user']!r}.")
-        _, secret = Token.objects.issue(user, options["name"][:80])
-        self.stdout.write(secret)
+        self.stdout.write(issue_token(user, options["name"][:80], by=None))
