@@ -15,11 +15,17 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.services
 @pytest.mark.timeout(400)
 def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> None:
-    """Everything below ``runs`` and ``api`` is run again, on a real server."""
+    """Everything below ``runs``, ``api`` and ``teams`` is run again, on a real server."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"),
-            *("tests/webapp/runs", "tests/webapp/api", "-m", "not services and not faults"),
+            *(
+                "tests/webapp/runs",
+                "tests/webapp/api",
+                "tests/webapp/teams",
+                "-m",
+                "not services and not faults",
+            ),
         ],
         cwd=ROOT,
         check=False,
