@@ -17,6 +17,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[int, ...] = ()
     scopes: tuple[str, ...] = ()
     latency_s: tuple[float, ...] = ()
+    cumulative_s: tuple[float, ...] = ()
+    """Since the run began, along the step's own path: agents side by side do not add up."""
     output_tokens: tuple[int, ...] = ()
     decode_s: tuple[float, ...] = ()
     verdicts: tuple[int | None, ...] = ()
@@ -30,9 +32,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     large_steps: int = 0
     """Steps on the ladder's top tier."""
     switches: int = 0
+    """Finished steps on another tier than the step before of the same agent (Eq. 5)."""
     moves: int = 0
     """Denominator of the switching ratio: steps less one for each agent instance (Eq. 5)."""
     latency_s: float = 0.0
+    """What an unfinished last step took is in it."""
     input_tokens: int = 0
     cached_tokens: int | None = None
     """None = no server told."""
@@ -44,7 +48,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Usable verdicts."""
     stalls: int = 0
     """Verdicts that said no progress."""
+    checks_unusable: int = 0
+    """Verdicts that were asked for and are missing or malformed."""
     escalations: int = 0
+    """Those of the switches that went up the ladder."""
     drafts_discarded: int = 0
     simulated: bool = False
     stand_in: bool = False
