@@ -82,7 +82,7 @@ def speedup(baseline_s: float, method_s: float) -> float | None:
     return baseline_s / method_s if baseline_s > 0 and method_s > 0 else None
 
 
-def wilson(successes: int, trials: int, *, z: float = 1.959963984540054) -> Interval | None:
+def wilson(successes: float, trials: int, *, z: float = 1.959963984540054) -> Interval | None:
     """Return the Wilson score interval of a proportion, 0..1, 95 % by default; None without trials.
 
     >>> [round(x, 4) for x in wilson(98, 289)]
