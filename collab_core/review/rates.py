@@ -209,12 +209,12 @@ def _effective(
     if runs == 1:
         # one run tells nothing of how runs differ; its steps are taken as independent
         return of_weights, "linearised"
-    from scipy.stats import t  # noqa: PLC0415 - takes a moment to import
+    from scipy.special import stdtrit  # noqa: PLC0415 - takes a moment to import
 
     residuals = np.bincount(places, weights=w * (y - value)) / w.sum()
     variance = runs / (runs - 1) * float((residuals**2).sum())
     effective = value * (1 - value) / variance if variance > 0 else of_weights
-    shrunk = min(effective, float(len(y))) * (_Z / float(t.ppf(0.975, runs - 1))) ** 2
+    shrunk = min(effective, float(len(y))) * (_Z / float(stdtrit(runs - 1, 0.975))) ** 2
     return max(1.0, shrunk), "linearised"
 
 
