@@ -20,9 +20,11 @@ from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks import commands as benchmark_commands
 from collab_core.domain import Limits, Task
 from collab_core.errors import InvalidInput, TandemError
+from collab_core.experiments import commands as experiment_commands
 from collab_core.learned import commands as learning_commands
 from collab_core.runtime.engine import RunControl, RunSpec, execute
 from collab_core.runtime.journal import FileJournal, Journal, MemoryJournal
+from collab_core.runtime.opening import check_same_run, queued
 from collab_core.simulator import commands as simulator_commands
 from collab_core.strategies.base import Resources
 from collab_core.strategies.registry import STRATEGIES, find, parse_parameters
@@ -32,10 +34,7 @@ from collab_core.tools.registry import NAMES, Catalogue, RunTools
 from collab_core.tools.sandbox import commands as sandbox_commands
 from collab_core.tools.settings import read_settings
 
-_OTHER_RUN = (
-    "The log belongs to a run with other {what}: {known}. Give the same, or name another file with "
-    "--log."
-)
+_GIVE_THE_SAME = "Give the same, or name another file with --log."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tool_commands.register(subparsers)
     sandbox_commands.register(subparsers)
     learning_commands.add_parser(subparsers)
+    experiment_commands.register(subparsers)
     simulator_commands.register(subparsers)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -120,7 +120,7 @@ async def _execute(
     try:
         with view:
             if not journal.history:
-                await journal.append([_queued(await _labelled(spec, backend))])
+                await journal.append([queued(await _labelled(spec, backend))])
             return await execute(
                 spec,
                 journal,
@@ -152,7 +152,7 @@ def _open_journal(spec: RunSpec, log: Path | None, view: LiveView) -> Journal:
     else:
         journal = FileJournal(log, on_event=view.event)
         try:
-            _check_same_task(spec, journal)
+            check_same_run(spec, journal.history, hint=_GIVE_THE_SAME)
         except InvalidInput:
             journal.close()
             raise
@@ -181,34 +181,6 @@ async def _labelled(spec: RunSpec, backend: OpenAICompatible) -> RunSpec:
     said = [await says_it_is_simulated(backend.pool.get(tier), tier.model) for tier in tiers]
     marked = tuple(replace(t, simulated=yes) for t, yes in zip(tiers, said, strict=True))
     return replace(spec, ladder=replace(spec.ladder, tiers=marked))
-
-
-def _queued(spec: RunSpec) -> ev.RunQueued:
-    return ev.RunQueued(
-        task=spec.task,
-        strategy=spec.strategy,
-        parameters=dict(spec.parameters),
-        ladder=spec.ladder.snapshot(),
-        ladder_name=spec.ladder.name,
-        seed=spec.seed,
-        limits=spec.limits,
-        code_version=__version__,
-        simulated=spec.ladder.simulated,
-        tools=spec.tools,
-    )
-
-
-def _check_same_task(spec: RunSpec, journal: FileJournal) -> None:
-    queued = next((r.event for r in journal.history if isinstance(r.event, ev.RunQueued)), None)
-    if queued is None:
-        return
-    asked = _queued(spec)
-    for name in ("task", "strategy", "parameters", "seed", "limits", "tools"):
-        if getattr(asked, name) != getattr(queued, name):
-            raise InvalidInput(_OTHER_RUN.format(what=name, known=getattr(queued, name)))
-    known = [(tier.name, tier.model) for tier in queued.ladder]
-    if [(tier.name, tier.model) for tier in asked.ladder] != known:
-        raise InvalidInput(_OTHER_RUN.format(what="tiers", known=known))
 
 
 def _spec(arguments: argparse.Namespace) -> RunSpec:

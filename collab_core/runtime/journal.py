@@ -46,13 +46,21 @@ class MemoryJournal:
 class FileJournal:
     """Keeps the log as JSON lines; every batch is flushed to the disk before ``append`` returns.
 
+    ``synced=False`` leaves that to the system: a killed process loses nothing, a power cut may.
     A torn last line, left by a crash in mid-write, is dropped when the file is opened.
     """
 
-    def __init__(self, path: Path, *, on_event: Callable[[Recorded], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_event: Callable[[Recorded], None] | None = None,
+        synced: bool = True,
+    ) -> None:
         self.history: tuple[Recorded, ...] = tuple(self._open(path))
         self._next_seq = len(self.history)
         self._on_event = on_event
+        self._synced = synced
         self._file = path.open("ab", buffering=0)
 
     async def append(self, events: Sequence[AnyEvent]) -> None:
@@ -75,7 +83,8 @@ class FileJournal:
         try:
             while rest:
                 rest = rest[os.write(file, rest) :]
-            os.fsync(file)
+            if self._synced:
+                os.fsync(file)
         except OSError:
             # half a line of a full disk must not stand before the next batch
             os.ftruncate(file, size)
