@@ -16,7 +16,7 @@ from typing import Any
 from collab_core import events as ev
 from collab_core.agents.base import Answer
 from collab_core.backends.base import Backend
-from collab_core.benchmarks.scoring import score
+from collab_core.benchmarks.graders.inline import GRADERS
 from collab_core.domain import Ladder, Limits, Task
 from collab_core.errors import BackendError, LeaseLost, LimitExceeded, TandemError
 from collab_core.runtime.journal import Journal
@@ -41,6 +41,8 @@ class RunSpec:
     limits: Limits = field(default_factory=Limits)
     gold: tuple[str, ...] = ()
     """Accepted answers; the agent never sees them. Empty = the run is not scored."""
+    scorer: str = "exact"
+    """Who grades, by its name in ``benchmarks/grading.py``; all but the inline ones come later."""
     run_id: str = ""
     fork_step: int = 0
     tools: tuple[str, ...] | None = None
@@ -171,8 +173,8 @@ async def _outcome(
 
 def _finished(spec: RunSpec, world: World, answer: Answer) -> ev.RunFinished:
     outcome: ev.Outcome = "unscored"
-    if spec.gold:
-        outcome = "correct" if score(answer.text, spec.gold) else "incorrect"
+    if spec.gold and spec.scorer in GRADERS:
+        outcome = GRADERS[spec.scorer](answer.text, spec.gold).outcome
     return ev.RunFinished(
         answer=answer.text,
         answer_source=answer.source,

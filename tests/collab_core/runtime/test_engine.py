@@ -72,6 +72,16 @@ async def test_a_run_ends_with_its_scored_answer_and_totals() -> None:
     assert kinds(journal)[:4] == ["run.started", "step.started", "model.replied", "progress.judged"]
 
 
+@pytest.mark.parametrize(
+    ("scorer", "outcome"),
+    [("number", "correct"), ("exact", "incorrect"), ("judge", "unscored"), ("boxed", "unscored")],
+)
+async def test_only_inline_scorers_grade_at_the_end_of_a_run(scorer: str, outcome: str) -> None:
+    backend = ScriptedBackend([says(block(1) + "<answer>6 times 7 is 42.0</answer>")])
+    terminal, _ = await run(backend, scorer=scorer, gold=("42",))
+    assert (terminal.answer, terminal.outcome) == ("6 times 7 is 42.0", outcome)
+
+
 async def test_cost_counts_cached_tokens_at_their_price() -> None:
     terminal, _ = await run(ScriptedBackend([answers()]))
     assert terminal.totals.cost_usd == pytest.approx((200 * 1.0 + 10 * 2.0) / 1e6)

@@ -1,0 +1,1 @@
+"""One file for each way to grade; ``benchmarks/grading.py`` knows them by name."""
