@@ -27,7 +27,7 @@ def test_two_worlds_are_not_mixed(tmp_path: Path) -> None:
         write_world(generate(seed=8, documents=60, questions=3), tmp_path)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"id": 1}', "\xff", '{"id":"a","question":"q"}'])
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": 1}', "\xff", '{"id":"a","answers":["q"]}'])
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "tasks.jsonl"
     good = b'{"id":"a","question":"q","answers":["x"]}\n\n'
