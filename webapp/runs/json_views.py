@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 import msgspec
-from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from collab_core.events import StepFinished, decode_body
+from webapp.csv_cells import cell
 from webapp.runs import reads
 from webapp.runs.models import Run, RunEvent
+from webapp.streams import streamed
 from webapp.teams.access import current_user
 
 CSV_COLUMNS = (
@@ -51,8 +52,6 @@ CSV_COLUMNS = (
     "route_s",
     "discarded",
 )
-_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
-_BLANK_STARTS = frozenset("\t\r\n")
 
 
 def _run(request: HttpRequest, uuid: UUID) -> Run:
@@ -85,34 +84,20 @@ def steps(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def export_log(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
     """The whole log, streamed."""
     run = _run(request, uuid)
-    # an ASGI server streams asynchronous iterators only, the test client the other kind
-    lines = _in_thread(run) if hasattr(request, "scope") else reads.log_lines(run)
-    return StreamingHttpResponse(
-        lines, content_type="application/x-ndjson", headers=_attachment(run, "jsonl")
+    return streamed(
+        request,
+        reads.log_lines(run),
+        content_type="application/x-ndjson",
+        filename=f"{run.ref}.jsonl",
     )
-
-
-async def _in_thread(run: Run) -> AsyncIterator[bytes]:
-    lines = reads.log_lines(run)
-    while chunk := await sync_to_async(_next)(lines):
-        yield chunk
-
-
-def _next(lines: Iterator[bytes]) -> bytes:
-    return next(lines, b"")
-
-
-def _attachment(run: Run, suffix: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{run.ref}.{suffix}"'}
 
 
 @require_GET
 def steps_csv(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One line a finished step; text cells that a spreadsheet would run get a leading quote."""
     run = _run(request, uuid)
-    return HttpResponse(
-        _csv(run), content_type="text/csv; charset=utf-8", headers=_attachment(run, "csv")
-    )
+    headers = {"Content-Disposition": f'attachment; filename="{run.ref}.csv"'}
+    return HttpResponse(_csv(run), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _csv(run: Run) -> str:
@@ -138,12 +123,3 @@ def _row(event: StepFinished) -> dict[str, object]:
     latency: dict[str, object] = msgspec.to_builtins(event.latency)
     usage: dict[str, object] = msgspec.to_builtins(event.usage)
     return values | latency | usage | {"latency_s": event.latency.total_s}
-
-
-def cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    text = value.replace("\x00", "\ufffd")
-    risky = text[:1] in _BLANK_STARTS or text.lstrip()[:1] in _FORMULA_STARTS
-    return "'" + text if risky else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView
 from django.urls import path
 
-from webapp.teams import views
+from webapp.teams import audit_views, views
 
 app_name = "teams"
 urlpatterns = [
@@ -16,6 +16,9 @@ urlpatterns = [
     ),
     path("logout/", views.sign_out, name="logout"),
     path("teams/", views.team, name="team"),
+    path("teams/audit/", audit_views.log, name="audit"),
+    path("teams/audit/export.csv", audit_views.export_csv, name="audit_csv"),
+    path("teams/audit/export.jsonl", audit_views.export_jsonl, name="audit_jsonl"),
     path("teams/switch/", views.switch, name="switch"),
     path("teams/members/add/", views.add_member, name="add_member"),
     path("teams/members/<int:pk>/role/", views.change_role, name="change_role"),

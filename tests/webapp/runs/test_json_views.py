@@ -13,7 +13,8 @@ from collab_core.domain import Timing, Totals, Usage
 from collab_core.runtime.journal import read_log
 from tests.webapp.personas import Room
 from tests.webapp.runs.test_fold import finished
-from webapp.runs.json_views import CSV_COLUMNS, cell
+from webapp.csv_cells import cell
+from webapp.runs.json_views import CSV_COLUMNS
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
 
