@@ -91,16 +91,18 @@ def load_tasks_into(collection: Collection, path: Path) -> int:
 @transaction.atomic
 def _account() -> Demo:
     password_file = Path(settings.DATA_DIR) / "demo_password"
-    workspace = Workspace.objects.filter(name="Demo").first()
-    workspace = workspace or Workspace.objects.create(name="Demo")
     user = User.objects.filter(username=DEMO_USER).first()
+    # an owner may have renamed it
+    known = Membership.objects.filter(user=user, role=Role.OWNER).order_by("id").first()
+    workspace = known.workspace if known else Workspace.objects.filter(name="Demo").first()
+    workspace = workspace or Workspace.objects.create(name="Demo")
     if user is None:
         password = secrets.token_urlsafe(9)
         user = User.objects.create_user(DEMO_USER, password=password)
         _write_private(password_file, password)
     Membership.objects.get_or_create(workspace=workspace, user=user, defaults={"role": Role.OWNER})
-    known = password_file.read_text().strip() if password_file.exists() else ""
-    return Demo(workspace=workspace, user=user, password=known)
+    written = password_file.read_text().strip() if password_file.exists() else ""
+    return Demo(workspace=workspace, user=user, password=written)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -18,7 +18,8 @@ from tests.webapp.runs.test_fold import finished
 from webapp.learning.models import Training, Weights
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
-from webapp.teams.models import AuditEntry, Membership, Token
+from webapp.teams.invitations import invite
+from webapp.teams.models import AuditEntry, Invitation, Membership, Token, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
 
 Kind = Literal[
@@ -91,6 +92,10 @@ PAGES: dict[str, Row] = {
     "teams/audit/": Row("owner"),
     "teams/audit/export.csv": Row("owner"),
     "teams/audit/export.jsonl": Row("owner"),
+    "teams/settings/": Row("owner", "POST", {"name": "Renamed"}),
+    "teams/invitations/add/": Row("owner", "POST", {"role": "member", "days": "7"}),
+    "teams/invitations/<uuid:uuid>/revoke/": Row("owner", "POST"),
+    "invitations/<str:secret>/": Row("open"),
     "teams/switch/": Row("own", "POST"),
     "teams/members/add/": Row("owner", "POST"),
     "teams/members/<int:pk>/role/": Row("owner", "POST", {"role": "viewer"}),
@@ -184,6 +189,7 @@ def run(room: Room) -> Run:
     make_collection(room)
     make_weights(room)
     make_training(room)
+    invite(room.workspace, room.users["alice"], role="member", days=7)
     return run
 
 
@@ -197,6 +203,7 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
                 ("ladders", room.ladder),
                 ("trainings", Training.objects.first()),
                 ("weights", Weights.objects.first()),
+                ("teams/invitations", Invitation.objects.first()),
             )
             if word in path and thing is not None
         ),
@@ -211,8 +218,13 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
         .replace("<uuidstr:uuid>", str(uuid))
         .replace("<slug:kind>", "isotonic")
         .replace("<int:pk>", str(pk))
+        .replace("<str:secret>", _link(room) if "<str:secret>" in path else "")
     )
     return "/" + path.replace("<int:position>", "0")
+
+
+def _link(room: Room) -> str:
+    return invite(room.workspace, room.users["alice"], role="member", days=7)
 
 
 def ask(room: Room, run: Run, path: str, row: Row, role: str) -> Any:
@@ -261,7 +273,17 @@ def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role
 
 def state() -> list[Any]:
     """Everything that somebody without the right to must not change."""
-    models = (Run, Membership, Endpoint, Ladder, Rung, Training, Weights, AuditEntry)
+    models: tuple[Any, ...] = (
+        Run,
+        Membership,
+        Endpoint,
+        Ladder,
+        Rung,
+        Training,
+        Weights,
+        AuditEntry,
+    )
+    models += (Workspace, Invitation)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
@@ -320,4 +342,4 @@ def test_pages_are_for_the_signed_in_by_default() -> None:
         for path, callback in _callbacks()
         if not getattr(callback, "login_required", True) and not path.startswith("api/v1/")
     }
-    assert opened == {"healthz", "readyz", "login/"}
+    assert opened == {"healthz", "readyz", "login/", "invitations/<str:secret>/"}

@@ -9,6 +9,7 @@ from typing import Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils import timezone
 
 
 class User(AbstractUser):
@@ -112,6 +113,54 @@ class Token(models.Model):
     @staticmethod
     def hash(secret: str) -> str:
         return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def issue(self, **fields: object) -> tuple[Invitation, str]:
+        """Store a new invitation and return it with its secret, which is shown this once."""
+        secret = secrets.token_urlsafe(32)
+        return self.create(digest=Token.hash(secret), **fields), secret
+
+    def pending(self) -> Self:
+        """Only those that could be accepted now; whoever made it must still be an owner."""
+        return self.filter(
+            accepted_at=None,
+            revoked_at=None,
+            expires_at__gt=timezone.now(),
+            created_by__is_active=True,
+            created_by__memberships__workspace=models.F("workspace"),
+            created_by__memberships__role=Role.OWNER,
+        )
+
+    def find(self, secret: str) -> Invitation | None:
+        """Return the pending invitation with this secret."""
+        found = self.pending().filter(digest=Token.hash(secret))
+        return found.select_related("workspace", "created_by").first()
+
+
+class Invitation(models.Model):
+    """A link that lets one person into one workspace with one role, once. Only its SHA-256 is stored,
+    as of a token."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    digest = models.CharField(max_length=64, unique=True)
+    only_for = models.CharField(max_length=150, blank=True)
+    """User name or e-mail address that the account must have; "" = whoever has the link."""
+    attempts = models.PositiveSmallIntegerField(default=0)
+    """Refused attempts to accept it: too many end it, so that it is no way to guess names."""
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    objects = InvitationQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} of {self.workspace}"
 
 
 class AuditEntry(models.Model):

@@ -1,4 +1,5 @@
-"""Changes of who may see what; the only writer of memberships and tokens outside commands."""
+"""Changes of who may see what, and of a workspace's settings; with ``invitations`` the only writer of
+memberships and tokens outside commands."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from collab_core.errors import InvalidInput
+from webapp.teams import invitations
 from webapp.teams.access import membership_changed
 from webapp.teams.audit import Action, Entry, record, record_everywhere
 from webapp.teams.models import Membership, Role, Token, User, Workspace
@@ -42,6 +44,8 @@ def change_role(membership: Membership, role: str, *, by: User) -> None:
     changed = Membership.objects.filter(pk=membership.pk).exclude(role=role)
     if not changed.update(role=Role(role)):
         return
+    if role != Role.OWNER:
+        invitations.revoke_made_by(membership, by=by)
     record(
         membership.workspace_id,
         by,
@@ -62,6 +66,7 @@ def remove_member(membership: Membership, *, by: User) -> None:
     _keep_an_owner(membership)
     user_id = membership.user_id
     membership.delete()
+    invitations.revoke_made_by(membership, by=by)
     record(
         membership.workspace_id,
         by,
@@ -70,6 +75,18 @@ def remove_member(membership: Membership, *, by: User) -> None:
         detail={"role": membership.role},
     )
     transaction.on_commit(lambda: membership_changed(user_id))
+
+
+@transaction.atomic
+def change_settings(workspace: Workspace, *, name: str, blind_review: bool, by: User) -> None:
+    """Store the workspace's settings; each that changes is one entry of the audit log."""
+    stored = Workspace.objects.select_for_update().get(pk=workspace.pk)
+    for field, value in (("name", name), ("blind_review", blind_review)):
+        before = getattr(stored, field)
+        if before != value:
+            detail = {"from": before, "to": value}
+            record(workspace, by, Action.SETTING_CHANGED, target=field, detail=detail)
+    Workspace.objects.filter(pk=workspace.pk).update(name=name, blind_review=blind_review)
 
 
 def _keep_an_owner(membership: Membership) -> None:

@@ -1,6 +1,8 @@
-"""The team page: members and roles for owners, personal tokens for everybody."""
+"""The team page: members, roles and settings for owners, personal tokens for everybody."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from django.contrib import messages
 from django.contrib.auth import logout
@@ -17,8 +19,8 @@ from webapp.teams.access import (
     owner_required,
     switch_workspace,
 )
-from webapp.teams.forms import AddMemberForm, RoleForm, TokenForm
-from webapp.teams.models import Membership, Role, Token
+from webapp.teams.forms import AddMemberForm, InvitationForm, RoleForm, SettingsForm, TokenForm
+from webapp.teams.models import Invitation, Membership, Role, Token
 
 
 @require_POST
@@ -40,30 +42,53 @@ def switch(request: HttpRequest) -> HttpResponse:
 @require_GET
 def team(request: HttpRequest) -> HttpResponse:
     """Show members and the user's own tokens."""
-    return _page(request)
+    return team_page(request)
 
 
-def _page(
+class Forms(NamedTuple):
+    """The page's forms: the one that was sent, and fresh ones of the others."""
+
+    member: AddMemberForm | None = None
+    token: TokenForm | None = None
+    invitation: InvitationForm | None = None
+    settings: SettingsForm | None = None
+
+
+def team_page(
     request: HttpRequest,
+    forms: Forms = Forms(),  # noqa: B008 - immutable
     *,
-    member_form: AddMemberForm | None = None,
-    token_form: TokenForm | None = None,
     secret: str = "",
+    link: str = "",
     status: int = 200,
 ) -> HttpResponse:
+    """Return the page; a ``secret`` or a ``link`` is shown this once and kept by no cache."""
     membership = active_workspace(request)
+    workspace, is_owner = membership.workspace, membership.role == Role.OWNER
     context = {
-        "members": Membership.objects.filter(workspace_id=membership.workspace_id)
+        "members": Membership.objects.filter(workspace=workspace)
         .select_related("user")
         .order_by("id"),
         "tokens": Token.objects.filter(user=current_user(request), revoked_at=None).order_by("-id"),
         "roles": Role.choices,
-        "is_owner": membership.role == Role.OWNER,
-        "member_form": member_form or AddMemberForm(auto_id="member_%s"),
-        "token_form": token_form or TokenForm(auto_id="token_%s"),
+        "is_owner": is_owner,
+        "member_form": forms.member or AddMemberForm(auto_id="member_%s"),
+        "token_form": forms.token or TokenForm(auto_id="token_%s"),
         "secret": secret,
+        "link": link,
     }
-    return render(request, "teams/team.html", context, status=status)
+    if is_owner:
+        pending = Invitation.objects.pending().filter(workspace=workspace)
+        settings = {"name": workspace.name, "blind_review": workspace.blind_review}
+        context |= {
+            "invitations": pending.select_related("created_by").order_by("-id"),
+            "invitation_form": forms.invitation or InvitationForm(auto_id="invitation_%s"),
+            "settings_form": forms.settings or SettingsForm(initial=settings, auto_id="set_%s"),
+        }
+    response = render(request, "teams/team.html", context, status=status)
+    if secret or link:
+        response["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _member(request: HttpRequest, pk: int) -> Membership:
@@ -77,14 +102,14 @@ def add_member(request: HttpRequest) -> HttpResponse:
     """Add an existing account to the workspace."""
     form = AddMemberForm(request.POST, auto_id="member_%s")
     if not form.is_valid():
-        return _page(request, member_form=form, status=422)
+        return team_page(request, Forms(member=form), status=422)
     try:
         services.add_member(
             active_workspace(request).workspace, **form.cleaned_data, by=current_user(request)
         )
     except InvalidInput as error:
         form.add_error("username", error.message)
-        return _page(request, member_form=form, status=422)
+        return team_page(request, Forms(member=form), status=422)
     return redirect("teams:team")
 
 
@@ -114,6 +139,19 @@ def remove_member(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("teams:team")
 
 
+@owner_required
+@require_POST
+def change_settings(request: HttpRequest) -> HttpResponse:
+    """Rename the workspace, switch blind review."""
+    form = SettingsForm(request.POST, auto_id="set_%s")
+    if not form.is_valid():
+        return team_page(request, Forms(settings=form), status=422)
+    workspace = active_workspace(request).workspace
+    services.change_settings(workspace, **form.cleaned_data, by=current_user(request))
+    messages.success(request, "Saved.")
+    return redirect("teams:team")
+
+
 @require_POST
 def add_token(request: HttpRequest) -> HttpResponse:
     """Issue a personal token and show its secret this once.
@@ -122,12 +160,10 @@ def add_token(request: HttpRequest) -> HttpResponse:
     """
     form = TokenForm(request.POST, auto_id="token_%s")
     if not form.is_valid():
-        return _page(request, token_form=form, status=422)
+        return team_page(request, Forms(token=form), status=422)
     user = current_user(request)
     secret = services.issue_token(user, form.cleaned_data["name"], by=user)
-    response = _page(request, secret=secret)
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return team_page(request, secret=secret)
 
 
 @require_POST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.test import Client
 
 from tests.webapp.personas import Room
-from webapp.teams.models import Membership, Token, User
+from webapp.teams.models import AuditEntry, Membership, Token, User
 
 
 def pk(room: Room, name: str) -> int:
@@ -91,3 +91,30 @@ def test_every_form_needs_its_token(room: Room) -> None:
         answer = strict.post(url)
         assert answer.status_code == 403, url
     assert "form was refused" in answer.content.decode()
+
+
+def test_settings_are_stored_and_each_change_is_recorded(alice: Client, room: Room) -> None:
+    alice.post("/teams/settings/", {"name": "Annex"})
+    alice.post("/teams/settings/", {"name": "Annex"})
+    room.workspace.refresh_from_db()
+    assert (room.workspace.name, room.workspace.blind_review) == ("Annex", False)
+    changes = AuditEntry.objects.filter(action="setting.changed").order_by("id")
+    assert [(one.target, one.detail) for one in changes] == [
+        ("name", {"from": "Room", "to": "Annex"}),
+        ("blind_review", {"from": True, "to": False}),
+    ]
+
+
+def test_a_workspace_keeps_a_name(alice: Client, room: Room) -> None:
+    assert alice.post("/teams/settings/", {"name": "  "}).status_code == 422
+    room.workspace.refresh_from_db()
+    assert (room.workspace.name, room.workspace.blind_review) == ("Room", True)
+
+
+def test_a_removed_members_token_opens_nothing_any_more(alice: Client, room: Room) -> None:
+    run, bearer = room.submit(), room.bearer("bob")
+    assert Client().get(f"/api/v1/runs/{run.uuid}", **bearer).status_code == 200
+    alice.post(f"/teams/members/{pk(room, 'bob')}/remove/")
+    assert Client().get(f"/api/v1/runs/{run.uuid}", **bearer).status_code == 404
+    assert Client().post(f"/api/v1/runs/{run.uuid}/cancel", **bearer).status_code == 404
+    assert Client().get("/api/v1/runs", **bearer).status_code == 404
