@@ -32,6 +32,7 @@ Kind = Literal[
     "label",
     "own",
     "owner",
+    "own-room",
     "api",
     "api-run",
     "api-member",
@@ -39,7 +40,7 @@ Kind = Literal[
     "api-owner",
 ]
 """open: everybody. room: the signed-in, about their own workspace. worker: the same, but who may run;
-reviewer: the same, but who may label. run: who may see the run.
+reviewer: the same, but who may label; own-room: the same, but owners. run: who may see the run.
 member: who may act on the run; label: who may label it. own: about oneself. owner: owners, about this workspace's things.
 api-…: the same with a token."""
 
@@ -89,11 +90,11 @@ PAGES: dict[str, Row] = {
     "runs/<uuid:uuid>/rerun/": Row("member", "POST"),
     "runs/<uuid:uuid>/fork/": Row("member", "POST", FORK),
     "runs/<uuid:uuid>/fork/parameters/": Row("member"),
-    "teams/audit/": Row("owner"),
-    "teams/audit/export.csv": Row("owner"),
-    "teams/audit/export.jsonl": Row("owner"),
-    "teams/settings/": Row("owner", "POST", {"name": "Renamed"}),
-    "teams/invitations/add/": Row("owner", "POST", {"role": "member", "days": "7"}),
+    "teams/audit/": Row("own-room"),
+    "teams/audit/export.csv": Row("own-room"),
+    "teams/audit/export.jsonl": Row("own-room"),
+    "teams/settings/": Row("own-room", "POST", {"name": "Renamed"}),
+    "teams/invitations/add/": Row("own-room", "POST", {"role": "member", "days": "7"}),
     "teams/invitations/<uuid:uuid>/revoke/": Row("owner", "POST"),
     "invitations/<str:secret>/": Row("open"),
     "teams/switch/": Row("own", "POST"),
@@ -172,6 +173,7 @@ def allowed(kind: Kind, role: str) -> bool:
             "member": {"bob", "alice"},
             "label": labellers,
             "owner": {"alice"},
+            "own-room": {"alice", "charlie"},
             "api": {*insiders, "charlie"},
             "api-run": insiders,
             "api-member": {"bob", "alice"},
