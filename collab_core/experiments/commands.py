@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from collab_core import command_ladder
 from collab_core.errors import RunCancelled
-from collab_core.experiments import shipped
+from collab_core.experiments import paper, paper_report, shipped
 from collab_core.experiments.definition import Definition, build
 from collab_core.experiments.local import Means, prepared
 from collab_core.experiments.runner import RunOptions, run_experiment
@@ -29,6 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _register_run(actions)
+    _register_paper(actions)
     listed = actions.add_parser("list", help="list the definitions that come with Tandem")
     listed.set_defaults(func=show_list)
 
@@ -61,6 +64,43 @@ def _register_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--parallel", type=int, default=8, help="trials at a time (default %(default)s)")
     add("--retry-failed", action="store_true", help="begin failed and cancelled trials anew")
     run.set_defaults(func=run_definition)
+
+
+def _register_paper(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "paper-table-1", help="AgentCollab's Table 1 on simulated models, beside the published rows"
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="the folder; the same call goes on in it")
+    add(
+        "--variant",
+        action="append",
+        choices=list(paper.VARIANTS),
+        help="may be repeated (default: ddv2)",
+    )
+    add("--tasks", type=int, help="draw so many (default: all 300)")
+    add("--seeds", type=int, default=3, help="runs of every task (default %(default)s)")
+    add("--training-tasks", type=int, help="of each of the routers' two worlds (default: all 300)")
+    add("--json", type=Path, help="write the results to this file too")
+    parser.set_defaults(func=reproduce_paper)
+
+
+def reproduce_paper(args: argparse.Namespace) -> int:
+    """Run, print and, if asked for, write the paper's table; 0 = done, whatever was missed.
+
+    Raises:
+        InvalidInput: a size is out of range, or the folder holds something else.
+        RunCancelled: Ctrl-C; the same command goes on.
+    """
+    size = paper.Size(tasks=args.tasks, seeds=args.seeds, training_tasks=args.training_tasks)
+    made = []
+    for name in args.variant or ["ddv2"]:
+        sys.stderr.write(f"{name}:\n")
+        made.append(paper.reproduce(paper.VARIANTS[name], args.out, size, run_stoppable))
+        sys.stdout.write(paper_report.markdown(made[-1]))
+    if args.json:
+        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    return 0
 
 
 def run_definition(args: argparse.Namespace) -> int:
