@@ -137,6 +137,7 @@ class _Runner:
                 task_id=cell.task.id,
             ),
             gold=cell.task.answers,
+            scorer=cell.task.scorer,
             strategy=cell.arm.strategy,
             parameters=self._parameters[cell.arm.label],
             ladder=self._setting.rigs[cell.arm.ladder].ladder,

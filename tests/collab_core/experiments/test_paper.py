@@ -78,7 +78,7 @@ def test_two_tasks_from_boundary_runs_to_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["experiment", "paper-table-1", "--out", str(tmp_path / "out")]
-    command += ["--tasks", "2", "--seeds", "1", "--training-tasks", "20"]
+    command += ["--tasks", "2", "--seeds", "1", "--training-tasks", "12"]
     assert cli.main([*command, "--json", str(tmp_path / "first.json")]) == 0
     printed = capsys.readouterr().out
     assert printed.count("(simulated)") == 1
@@ -90,7 +90,7 @@ def test_two_tasks_from_boundary_runs_to_the_table(
     assert [found.arm for found in first.table.rows] == list(DDV2)
     assert first.simulated
     assert all(found.finished == 2 for found in first.table.rows)
-    assert first.boundary_runs == 80
+    assert first.boundary_runs == 48
     assert {router.stand_in for router in first.routers} == {True}
     assert first.boundary_usd is not None
     assert first.boundary_usd > 0
