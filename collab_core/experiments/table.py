@@ -195,8 +195,8 @@ class _Figures:
         if tasks < LEAST_TASKS or not math.isfinite(self._low[place]):
             return None, ""
         # rounding must not push a bound past the figure itself where all tasks are alike
-        low, high = float(self._low[place]), float(self._high[place])
-        return Interval(low, high), "paired_bootstrap" if name == "speedup" else "bootstrap"
+        around = Interval(min(value, float(self._low[place])), max(value, float(self._high[place])))
+        return around, "paired_bootstrap" if name == "speedup" else "bootstrap"
 
 
 def _counts(term: Terms) -> Numbers:

@@ -10,7 +10,15 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["budgets", "progress", "metrics", "runtime.costs", "strategies.agreement", "tools.arguments"],
+    [
+        "budgets",
+        "progress",
+        "metrics",
+        "experiments.inference",
+        "runtime.costs",
+        "strategies.agreement",
+        "tools.arguments",
+    ],
 )
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"collab_core.{module}"))
