@@ -11,6 +11,7 @@ from typing import Any
 from collab_core.benchmarks.language import parse_question
 from collab_core.simulator.browser import Browser
 from collab_core.simulator.conducted import conduct, conducted
+from collab_core.simulator.examiner import examine
 from collab_core.simulator.planner import team_turn
 from collab_core.simulator.reader import Reader
 from collab_core.simulator.roles import brief, informed, speak
@@ -53,6 +54,9 @@ def think(body: Mapping[str, Any], model: str, skill: Skill) -> Thought:
         view.tools = frozenset() if view.mode == "think" else view.tools
     randomness = f"{model}|{body.get('seed')}|{view.digest}"
     rng = random.Random(randomness)
+    verdict = examine(view)
+    if verdict is not None:
+        return Thought(text=verdict, randomness=randomness)
     skill = brief(view, skill)
     said = conduct(view, skill, rng) or speak(view, skill, rng)
     if said is not None:
