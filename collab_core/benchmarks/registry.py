@@ -11,7 +11,7 @@ import msgspec
 
 from collab_core.benchmarks import grading
 from collab_core.benchmarks.graders.base import Need
-from collab_core.benchmarks.sets import choices, maths, own, shipped
+from collab_core.benchmarks.sets import choices, judged, maths, own, programs, shipped, writing
 from collab_core.benchmarks.sets.base import Benchmark
 from collab_core.benchmarks.sources import find_files
 from collab_core.benchmarks.tasks import BenchmarkTask
@@ -21,10 +21,15 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         shipped.WORLD,
+        judged.BROWSECOMP_ZH,
+        judged.HLE_MATH,
+        writing.WRITINGBENCH,
         maths.GSM8K,
         maths.MATH,
         choices.MEDQA,
         choices.GPQA,
+        programs.MBPP,
+        programs.HUMANEVAL,
         own.OWN,
     )
 }

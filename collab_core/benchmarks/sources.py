@@ -6,11 +6,14 @@ The files come from people, who can be wrong or mean harm. Every error names the
 from __future__ import annotations
 
 import csv
+import gzip
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -44,8 +47,8 @@ class Row:
     number: int
     values: Mapping[str, Any]
 
-    def text(self, *columns: str, optional: bool = False) -> str:
-        """Return the text of the first of the columns that is there, stripped at the ends.
+    def text(self, *columns: str, optional: bool = False, as_is: bool = False) -> str:
+        """Return the text of the first of the columns that is there, stripped unless ``as_is``.
 
         Numbers are texts too. ``optional``: "" where there is none.
 
@@ -61,7 +64,7 @@ class Row:
             self.refuse(f"has no {' or '.join(columns)}")
         if not isinstance(value, str):
             self.refuse(f"holds no text in {columns[0]}")
-        return self.checked(value.strip(), columns[0])
+        return self.checked(value if as_is else value.strip(), columns[0])
 
     def texts(self, column: str, *, optional: bool = False) -> tuple[str, ...]:
         """Return a list of texts.
@@ -165,6 +168,7 @@ def read_rows(path: Path, *, columns: Sequence[str] = ()) -> Iterator[Row]:
     """
     readers = {
         ".jsonl": _jsonl,
+        ".gz": _packed,
         ".json": _json,
         ".csv": _csv,
         ".xlsx": _xlsx,
@@ -189,15 +193,31 @@ def read_rows(path: Path, *, columns: Sequence[str] = ()) -> Iterator[Row]:
 
 def _jsonl(path: Path) -> Iterator[Row]:
     with path.open("rb") as lines:
-        for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
-            if len(line) > MAX_LINE_BYTES:
-                raise InvalidInput(
-                    f"Row {number} of {path.name} has more than {MAX_LINE_BYTES:,} bytes.",
-                    field="file",
-                )
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if text:
-                yield Row(path.name, number, _object(path.name, number, text))
+        yield from _lines(path.name, lines)
+
+
+def _packed(path: Path) -> Iterator[Row]:
+    """Yield the rows of a ``.jsonl.gz``; no more is unpacked at a time than a line may have."""
+    try:
+        with gzip.open(path, "rb") as lines:
+            yield from _lines(path.name, lines)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InvalidInput(f"{path.name} is no gzip file, or damaged.", field="file") from error
+
+
+def _lines(name: str, lines: IO[bytes] | gzip.GzipFile) -> Iterator[Row]:
+    total = 0
+    for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
+        total += len(line)
+        if len(line) > MAX_LINE_BYTES or total > MAX_TEXT_BYTES:
+            raise InvalidInput(
+                f"Row {number} of {name} has more than {MAX_LINE_BYTES:,} bytes, or the rows up to it "
+                f"more than {MAX_TEXT_BYTES:,}.",
+                field="file",
+            )
+        text = line.removeprefix(b"\xef\xbb\xbf").strip()
+        if text:
+            yield Row(name, number, _object(name, number, text))
 
 
 def _object(name: str, number: int, text: bytes) -> Mapping[str, Any]:
@@ -280,15 +300,17 @@ def _xlsx(path: Path) -> Iterator[Row]:
 
 _XLSX_ERRORS = (
     zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
     OSError,
     EOFError,
-    KeyError,
+    LookupError,
     ValueError,
     TypeError,
     AttributeError,
-    IndexError,
+    ArithmeticError,
     SyntaxError,
-    NotImplementedError,
+    RuntimeError,
 )
 """What openpyxl and the XML parsers below it raise over damaged workbooks."""
 

@@ -50,7 +50,7 @@ def write_world(world: World, folder: Path) -> None:
         )
     for name, entity in names.items():
         (documents / name).write_text(f"# {entity.name}\n\n{entity.text}\n", encoding="utf-8")
-    _write_lines(
+    write_tasks(
         folder / TASKS_FILE,
         [
             BenchmarkTask(
@@ -60,6 +60,11 @@ def write_world(world: World, folder: Path) -> None:
         ],
     )
     _write_lines(folder / CHAINS_FILE, [{"id": t.id, "chain": t.chain} for t in world.tasks])
+
+
+def write_tasks(path: Path, tasks: Iterable[BenchmarkTask]) -> None:
+    """Write a task set that :func:`load_tasks` reads."""
+    _write_lines(path, tasks)
 
 
 def load_tasks(path: Path) -> list[BenchmarkTask]:

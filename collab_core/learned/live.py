@@ -151,6 +151,7 @@ class LiveRuns:
         spec = RunSpec(
             task=asked,
             gold=task.answers,
+            scorer=task.scorer,
             strategy=self.strategy,
             parameters=parameters,
             ladder=settings.ladder,

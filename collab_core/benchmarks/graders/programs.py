@@ -17,7 +17,7 @@ from collab_core.events import Outcome
 from collab_core.tools.sandbox.base import Execution, SandboxLimits, SandboxUnavailable
 
 GRADER = "tests/1"
-LIMITS = SandboxLimits(wall_s=30.0, cpu_s=10, output_bytes=1_000_000, shown_chars=4_000)
+LIMITS = SandboxLimits(wall_s=60.0, cpu_s=10, output_bytes=1_000_000, shown_chars=4_000)
 _FAIR = frozenset({"strong", "reduced"})
 """Rungs with a whole Python: a subset would fail right programs."""
 _FENCE = re.compile(r"^[ \t]{0,3}```[ \t]*(\w*)[^\n]*$", re.M)
