@@ -14,8 +14,8 @@ django_application = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from webapp.routing import websocket_urlpatterns  # noqa: E402
 from webapp.runs.origin import SameOriginOnly  # noqa: E402
-from webapp.runs.routing import websocket_urlpatterns  # noqa: E402
 from webapp.static_asgi import ASGIApp, StaticFiles  # noqa: E402
 
 application = ProtocolTypeRouter(

@@ -14,11 +14,14 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from collab_core.benchmarks.registry import load
 from collab_core.benchmarks.tasks import DOCUMENTS_FOLDER, TASKS_FILE, load_tasks, write_world
 from collab_core.benchmarks.world import generate
 from collab_core.domain import Tier
 from collab_core.simulator.presets import ladder as preset_ladder
 from collab_core.tools.indexing import IndexReport, index_folder
+from webapp.experiments.models import TaskSet
+from webapp.experiments.task_sets import store
 from webapp.runs.models import Collection, SampleTask
 from webapp.teams.models import Membership, Role, User, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
@@ -40,6 +43,7 @@ def seed(*, simulator_url: str) -> Demo:
     """Make what is missing of the demo workspace and point its tiers at ``simulator_url``."""
     demo = _account()
     _world(demo.workspace)
+    _task_set(demo.workspace)
     for preset in PRESETS:
         _ladder(demo.workspace, preset, simulator_url)
     return demo
@@ -122,6 +126,14 @@ def _world(workspace: Workspace) -> None:
         workspace, name=WORLD, title="Shipped world", source=folder / DOCUMENTS_FOLDER
     )
     load_tasks_into(collection, folder / TASKS_FILE)
+
+
+def _task_set(workspace: Workspace) -> None:
+    if TaskSet.objects.filter(workspace=workspace, name=WORLD).exists():
+        return  # also an archived one: somebody did not want it
+    tasks = load(WORLD, Path(settings.DATA_DIR) / WORLD)
+    collection = Collection.objects.get(workspace=workspace, name=WORLD)
+    store(workspace, None, tasks, name=WORLD, collection=collection)
 
 
 @transaction.atomic

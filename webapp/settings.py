@@ -87,6 +87,8 @@ def own_secret_key(folder: Path) -> str:
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env_str("DATABASE_URL")
 ENCODER = env_str("TANDEM_ENCODER", "hashed")
+BENCHMARKS = Path(env_str("TANDEM_BENCHMARKS")).resolve() if env_str("TANDEM_BENCHMARKS") else None
+"""Where the operator keeps published benchmark files, one folder each; docs/benchmarks.md."""
 REDIS_URL = env_str("REDIS_URL")
 PORT = env_int("PORT", 8000, low=1, high=65_535)
 HOST = env_str("HOST", "127.0.0.1")
@@ -112,7 +114,8 @@ TANDEM: dict[str, Any] = {
     "lease_s": env_number("TANDEM_LEASE_S", 30, low=1, high=600),
     "reap_every_s": env_number("TANDEM_REAP_EVERY_S", 10, low=0.5, high=600),
     "requeue_after_s": env_number("TANDEM_REQUEUE_AFTER_S", 30, low=1, high=3_600),
-    "worker_concurrency": env_int("TANDEM_WORKER_CONCURRENCY", 64, low=1, high=1_000),
+    "worker_concurrency": env_int("TANDEM_WORKER_CONCURRENCY", 80, low=1, high=1_000),
+    "experiment_concurrency": env_int("TANDEM_EXPERIMENT_CONCURRENCY", 64, low=1, high=10_000),
     "max_active_runs": env_int("TANDEM_MAX_ACTIVE_RUNS", 200, low=1, high=1_000_000),
     "training_limit_s": env_number("TANDEM_TRAINING_LIMIT_S", 3_600, low=10, high=604_800),
     "recheck_s": env_number("TANDEM_RECHECK_S", 3, low=0.2, high=60),
@@ -152,6 +155,7 @@ INSTALLED_APPS = [
     "webapp.compare",
     "webapp.strategies",
     "webapp.learning",
+    "webapp.experiments",
     "webapp.api",
 ]
 MIDDLEWARE = [
@@ -320,6 +324,7 @@ CELERY: dict[str, Any] = {
     "beat_schedule": {
         "reap": {"task": "runs.reap", "schedule": TANDEM["reap_every_s"]},
         "reap-trainings": {"task": "learning.reap", "schedule": TANDEM["reap_every_s"]},
+        "experiments": {"task": "experiments.tick", "schedule": 2.0},
         "canary": {"task": "runs.canary", "schedule": 10.0},
         "sandbox": {"task": "runs.check_sandbox", "schedule": 600.0},
     },

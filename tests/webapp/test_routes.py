@@ -12,9 +12,11 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from tests.webapp.experiments.material import make_experiment
 from tests.webapp.learning.material import make_training, make_weights
 from tests.webapp.personas import Room, make_collection
 from tests.webapp.runs.test_fold import finished
+from webapp.experiments.models import Experiment
 from webapp.learning.models import Training, Weights
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
@@ -131,6 +133,15 @@ API: dict[str, tuple[Row, ...]] = {
     ),
     "api/v1/trainings/<uuidstr:uuid>": (Row("api-run"),),
     "api/v1/trainings/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
+    "api/v1/task-sets": (Row("api"),),
+    "api/v1/experiments": (Row("api"), Row("api-member", "POST", {"definition": {}})),
+    "api/v1/experiments/<uuidstr:uuid>": (Row("api-run"),),
+    "api/v1/experiments/<uuidstr:uuid>/results": (Row("api-run"),),
+    "api/v1/experiments/<uuidstr:uuid>/archive": (Row("api-run"),),
+    "api/v1/experiments/<uuidstr:uuid>/pause": (Row("api-member", "POST"),),
+    "api/v1/experiments/<uuidstr:uuid>/resume": (Row("api-member", "POST"),),
+    "api/v1/experiments/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
+    "api/v1/experiments/<uuidstr:uuid>/retry": (Row("api-member", "POST"),),
     "api/v1/weights": (Row("api"),),
     "api/v1/weights/kinds": (Row("api"),),
     "api/v1/ladders": (Row("api"),),
@@ -192,6 +203,7 @@ def run(room: Room) -> Run:
     make_weights(room)
     make_training(room)
     invite(room.workspace, room.users["alice"], role="member", days=7)
+    make_experiment(room)
     return run
 
 
@@ -206,6 +218,7 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
                 ("trainings", Training.objects.first()),
                 ("weights", Weights.objects.first()),
                 ("teams/invitations", Invitation.objects.first()),
+                ("experiments", Experiment.objects.first()),
             )
             if word in path and thing is not None
         ),
@@ -265,7 +278,7 @@ def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role
         assert signed_out, f"anonymous got {status}"
     elif allowed(row.kind, role):
         assert status < 400 or status in (405, 422, 503) or _only_needs_input(path, status), status
-    elif role == "charlie" and path in ("api/v1/runs", "api/v1/trainings"):
+    elif role == "charlie" and path in ("api/v1/runs", "api/v1/trainings", "api/v1/experiments"):
         assert status == 422  # the ladder is not his to see
     elif role == "charlie" and "new/" not in path and "add/" not in path:
         assert status == 404, f"a stranger got {status}"
@@ -285,7 +298,7 @@ def state() -> list[Any]:
         Weights,
         AuditEntry,
     )
-    models += (Workspace, Invitation)
+    models += (Workspace, Invitation, Experiment)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

@@ -215,3 +215,50 @@ class KindOut(Schema):
     needs_encoder: bool
     needs_classifier: bool
     options: dict[str, Any] = Field(description="JSON schema.")
+
+
+class ExperimentInput(Strict):
+    definition: dict[str, Any] = Field(
+        description='An experiment as it is exported: format "tandem.experiment/1".'
+    )
+    max_parallel: int | None = Field(None, ge=1, description="Runs at once; null = as many as may.")
+    workspace: UUID | None = Field(None, description="Only needed if you belong to several.")
+
+
+class ProgressOut(Schema):
+    revision: int = Field(description="Grows whenever a figure may have changed.")
+    status: str
+    notice: str
+    total: int
+    done: int
+    failed: int
+    running: int
+    grading: int
+    pending: int
+    time_left_s: float | None
+
+
+class ExperimentOut(Schema):
+    uuid: UUID
+    ref: str
+    name: str
+    status: str
+    simulated: bool
+    digest: str
+    task_set: str
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: ProgressOut
+    definition: dict[str, Any]
+
+
+class TaskSetOut(Schema):
+    uuid: UUID
+    name: str
+    title: str
+    benchmark: str
+    digest: str
+    tasks_total: int
+    needs: str

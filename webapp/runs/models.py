@@ -135,6 +135,8 @@ class Run(models.Model):
     """Names of the catalogue in the order of the prompt; null = the default ones (older runs)."""
     task_id = models.CharField(max_length=80, blank=True)
     gold = models.JSONField(default=list)
+    scorer = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001
+    """Who grades the answer; null = the normalised match. Nullable for the same reason as sandbox."""
     strategy = models.CharField(max_length=60)
     parameters = models.JSONField(default=dict)
     ladder = models.ForeignKey(Ladder, null=True, on_delete=models.SET_NULL)

@@ -29,7 +29,7 @@ from webapp.runs.checks import MAX_SEED, LimitsInput
 from webapp.runs.journal import event_row
 from webapp.runs.models import Collection, Run, RunEvent, Status
 from webapp.runs.publisher import publisher
-from webapp.runs.specs import limits_of
+from webapp.runs.specs import limits_of, stored_tiers
 from webapp.runs.tasks import enqueue
 from webapp.teams.access import require_may_run, role_in
 from webapp.teams.audit import Action, Entry, record, record_all
@@ -65,11 +65,12 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """A checked submission of one run, ready to be stored."""
+class Plan:
+    """A checked submission of one run, ready to be stored; whoever makes one has checked it."""
 
     workspace: Workspace
-    user: User
+    user: User | None
+    """None: the account of whoever began the experiment is gone."""
     question: str
     strategy: str
     parameters: dict[str, Any]
@@ -81,6 +82,8 @@ class _Plan:
     gold: list[str]
     seed: int
     limits: Limits
+    scorer: str | None = None
+    """Who grades the answer; None = the normalised match."""
     idempotency_key: str | None = None
     race: uuid.UUID | None = None
     parent: Run | None = None
@@ -144,11 +147,13 @@ def rerun(run: Run, user: User) -> Run:
         ladder=_ladder_of(run),
         collection=run.collection,
         tools=run.tools,
-        task_id=run.task_id,
         seed=run.seed,
         limits=run.limits,
     )
-    return submit(run.workspace, user, submission)[0]
+    # whoever graded the run grades the new one, also where its task is of no collection
+    (plan,) = _plans(run.workspace, user, submission)
+    plan = replace(plan, task_id=run.task_id, gold=run.gold, scorer=run.scorer)
+    return _store_all([plan])[0]
 
 
 def fork(
@@ -178,7 +183,7 @@ def fork(
             f"The shared steps used tier {highest + 1}, but ladder {ladder.name} has {len(rungs)}.",
             field="ladder",
         )
-    plan = _Plan(
+    plan = Plan(
         workspace=run.workspace,
         user=user,
         question=run.question,
@@ -196,6 +201,7 @@ def fork(
         tools=None if run.tools is None else checks.checked_tools(run.tools, run.collection),
         task_id=run.task_id,
         gold=run.gold,
+        scorer=run.scorer,
         seed=run.seed,
         limits=limits_of(run.limits),
         idempotency_key=checks.checked_key(idempotency_key),
@@ -209,7 +215,7 @@ def fork(
 
 
 # --- checks -------------------------------------------------------------------------------------
-def _plans(workspace: Workspace, user: User, submission: Submission) -> list[_Plan]:
+def _plans(workspace: Workspace, user: User, submission: Submission) -> list[Plan]:
     question = checks.checked_question(submission.question)
     strategies = list(submission.strategies)
     if not 1 <= len(strategies) <= MAX_RACE:
@@ -217,7 +223,7 @@ def _plans(workspace: Workspace, user: User, submission: Submission) -> list[_Pl
     collection = checks.checked_collection(workspace, submission.collection)
     key = checks.checked_key(submission.idempotency_key)
     task_id, gold = checks.known_task(collection, submission.task_id, question)
-    common = _Plan(
+    common = Plan(
         workspace=workspace,
         user=user,
         question=question,
@@ -269,7 +275,7 @@ def _ladder_of(run: Run) -> Ladder:
     return run.ladder
 
 
-def _earlier(plans: Sequence[_Plan]) -> list[Run]:
+def _earlier(plans: Sequence[Plan]) -> list[Run]:
     keys = [plan.idempotency_key for plan in plans if plan.idempotency_key is not None]
     if not keys:
         return []
@@ -290,15 +296,28 @@ def _earlier(plans: Sequence[_Plan]) -> list[Run]:
 
 # --- storing ------------------------------------------------------------------------------------
 @transaction.atomic
-def _store_all(plans: Sequence[_Plan]) -> list[Run]:
-    workspace = plans[0].workspace
-    Workspace.objects.filter(pk=workspace.pk).update(
-        last_run_number=F("last_run_number") + len(plans)
-    )
-    last = Workspace.objects.values_list("last_run_number", flat=True).get(pk=workspace.pk)
-    _check_quota(workspace, len(plans))
+def _store_all(plans: Sequence[Plan]) -> list[Run]:
+    last = _take_numbers(plans[0].workspace, len(plans))
+    _check_quota(plans[0].workspace, len(plans))
+    runs = _stored(plans, last)
+    record_all(plans[0].workspace, plans[0].user, map(_submitted, runs))
+    return runs
+
+
+@transaction.atomic
+def store_trials(plans: Sequence[Plan]) -> list[Run]:
+    """Store runs of one workspace's experiment; how many at once is the experiment's own limit."""
+    return _stored(plans, _take_numbers(plans[0].workspace, len(plans)))
+
+
+def _take_numbers(workspace: Workspace, count: int) -> int:
+    """Return the last of ``count`` fresh numbers; the row is locked until the transaction ends."""
+    Workspace.objects.filter(pk=workspace.pk).update(last_run_number=F("last_run_number") + count)
+    return Workspace.objects.values_list("last_run_number", flat=True).get(pk=workspace.pk)
+
+
+def _stored(plans: Sequence[Plan], last: int) -> list[Run]:
     runs = [_store(plan, number) for number, plan in enumerate(plans, start=last - len(plans) + 1)]
-    record_all(workspace, plans[0].user, map(_submitted, runs))
     for run in runs:
         transaction.on_commit(partial(_wake, run.pk))
     return runs
@@ -331,7 +350,7 @@ def _check_quota(workspace: Workspace, more: int) -> None:
         )
 
 
-def _store(plan: _Plan, number: int) -> Run:
+def _store(plan: Plan, number: int) -> Run:
     core = plan.ladder.to_core()
     run_uuid, now = uuid.uuid4(), timezone.now()
     queued = ev.RunQueued(
@@ -346,7 +365,7 @@ def _store(plan: _Plan, number: int) -> Run:
         ladder_name=plan.ladder.name,
         seed=plan.seed,
         limits=plan.limits,
-        submitted_by=plan.user.username,
+        submitted_by=plan.user.username if plan.user else "",
         code_version=collab_core.__version__,
         simulated=core.simulated,
         tools=None if plan.tools is None else tuple(plan.tools),
@@ -373,14 +392,12 @@ def _store(plan: _Plan, number: int) -> Run:
         tools=plan.tools,
         task_id=plan.task_id,
         gold=plan.gold,
+        scorer=plan.scorer,
         strategy=plan.strategy,
         parameters=plan.parameters,
         ladder=plan.ladder,
         ladder_name=plan.ladder.name,
-        tiers=[
-            {"name": r.tier_name, "endpoint": str(r.endpoint.uuid), "model": r.endpoint.model}
-            for r in plan.rungs
-        ],
+        tiers=stored_tiers(plan.rungs),
         seed=plan.seed,
         limits=asdict(plan.limits),
         simulated=core.simulated,

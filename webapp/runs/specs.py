@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from collab_core.errors import InvalidInput
 from collab_core.runtime.engine import RunSpec
 from collab_core.strategies.base import Resources
 from webapp.runs.models import Collection, Run
-from webapp.tiers.models import Endpoint
+from webapp.tiers.models import Endpoint, Rung
 
 _LIMITS = {field.name for field in fields(Limits)}
 
@@ -31,6 +32,14 @@ def resources(workspace_id: int) -> Resources:
     return Resources(
         folder=Path(settings.DATA_DIR) / "learned" / str(workspace_id), encoder=settings.ENCODER
     )
+
+
+def stored_tiers(rungs: Sequence[Rung]) -> list[dict[str, str]]:
+    """Return tiers as a run keeps them: resolved to addresses when it begins."""
+    return [
+        {"name": r.tier_name, "endpoint": str(r.endpoint.uuid), "model": r.endpoint.model}
+        for r in rungs
+    ]
 
 
 def resolve_ladder(run: Run) -> Ladder:
@@ -76,6 +85,7 @@ def run_spec(run: Run) -> RunSpec:
         seed=run.seed,
         limits=limits_of(run.limits),
         gold=tuple(run.gold),
+        scorer=run.scorer or "exact",
         run_id=str(run.uuid),
         fork_step=run.fork_step or 0,
         tools=None if run.tools is None else tuple(run.tools),

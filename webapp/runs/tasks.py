@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.conf import settings
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
@@ -22,6 +22,7 @@ CANARY = "tandem:canary"
 def execute_run(run_id: int) -> None:
     """Do a run if it is free; a duplicate message finds it taken and does nothing."""
     worker().run(run_id)
+    _tell_experiments(run_id)
 
 
 @shared_task(name="runs.reap")  # type: ignore[untyped-decorator]
@@ -46,6 +47,14 @@ def canary() -> None:
 def check_sandbox() -> None:
     """Tell the web processes which sandbox this worker has."""
     report_sandbox()
+
+
+def _tell_experiments(run_id: int) -> None:
+    """Say that the run may have ended; whether it is a trial's is their business. A hint as well."""
+    try:
+        current_app.send_task("experiments.run_ended", (run_id,), expires=60)
+    except (OperationalError, OSError) as error:
+        logger.debug("run %s: the next tick sees its end, the broker is down: %s", run_id, error)
 
 
 def enqueue(run_id: int) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import redis
@@ -23,7 +23,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from webapp.runs import reads
-from webapp.runs.hub import HUB, Subscription
+from webapp.runs.hub import HUB
 from webapp.runs.publisher import STREAM, WATCH_KEY, WATCH_TTL_S
 from webapp.runs.threads import query
 from webapp.teams.access import CONTROL_GROUP
@@ -44,11 +44,18 @@ class Holder(NamedTuple):
     session_key: str
 
 
+class Guarded(Protocol):
+    """A socket's side of it: what is told that its rights are over."""
+
+    def end(self) -> None:
+        """Close the socket."""
+
+
 class _Process:
     """The tasks of this process; they live while there are sockets."""
 
     def __init__(self) -> None:
-        self.guarded: dict[Subscription, Holder] = {}
+        self.guarded: dict[Guarded, Holder] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self.check_now: asyncio.Event = asyncio.Event()
 
@@ -56,7 +63,7 @@ class _Process:
 _process = _Process()
 
 
-def guard(subscription: Subscription, *, user_id: int, workspace_id: int, session_key: str) -> None:
+def guard(subscription: Guarded, *, user_id: int, workspace_id: int, session_key: str) -> None:
     """Look after a new socket; the first one starts the tasks."""
     _process.guarded[subscription] = Holder(user_id, workspace_id, session_key)
     if not _process.tasks:
@@ -65,7 +72,7 @@ def guard(subscription: Subscription, *, user_id: int, workspace_id: int, sessio
         _process.tasks = [asyncio.create_task(_forever(job)) for job in jobs]
 
 
-def release(subscription: Subscription) -> None:
+def release(subscription: Guarded) -> None:
     """Forget a closed socket; the last one ends the tasks."""
     _process.guarded.pop(subscription, None)
     if not _process.guarded:

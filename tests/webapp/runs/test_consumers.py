@@ -278,12 +278,6 @@ async def test_what_a_browser_sends_is_ignored(room: Room) -> None:
     await ws.disconnect()
 
 
-def test_every_socket_route_is_covered_here() -> None:
-    from webapp.runs.routing import websocket_urlpatterns
-
-    assert [str(route.pattern) for route in websocket_urlpatterns] == ["ws/runs/<uuid:uuid>/"]
-
-
 def test_a_cursor_is_a_plain_number_or_nothing() -> None:
     assert cursor_of(b"since=12") == 12
     assert [cursor_of(q) for q in (b"", b"since=", b"since=-1", b"since=1e3", b"a=1")] == [-1] * 5
