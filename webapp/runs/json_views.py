@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from collab_core.csv_cells import cell
 from collab_core.events import StepFinished, decode_body
-from webapp.csv_cells import cell
 from webapp.runs import reads
 from webapp.runs.models import Run, RunEvent
 from webapp.streams import streamed

@@ -18,7 +18,7 @@ import msgspec
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from webapp.csv_cells import cell
+from collab_core.csv_cells import cell
 from webapp.teams.audit import Action
 from webapp.teams.models import AuditEntry, Workspace
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_core import events as ev
+from collab_core.csv_cells import cell
 from collab_core.domain import Timing, Totals, Usage
 from collab_core.runtime.journal import read_log
 from tests.webapp.personas import Room
 from tests.webapp.runs.test_fold import finished
-from webapp.csv_cells import cell
 from webapp.runs.json_views import CSV_COLUMNS
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
