@@ -45,7 +45,8 @@ def facts_of(history: Iterable[ev.Recorded]) -> tuple[Facts, Trace]:
             field="history",
             hint="Wait until the run has finished, failed or was stopped.",
         )
-    return _facts(steps, totals, simulated=_simulated(queued), stand_in=stand_in), _trace(steps)
+    facts = _facts(steps, totals, simulated=_simulated(queued), stand_in=stand_in)
+    return facts, _trace(steps, top=_top(totals))
 
 
 def _simulated(queued: ev.RunQueued | None) -> bool:
@@ -59,7 +60,7 @@ def _facts(
 ) -> Facts:
     paths = tier_paths((step.scope, step.tier) for step in steps)
     moves = [pair for path in paths for pair in itertools.pairwise(path)]
-    top = len(totals.steps_by_tier) - 1
+    top = _top(totals)
     verdicts = [step.indicator for step in steps if step.indicator is not None]
     return Facts(
         steps=len(steps),
@@ -83,8 +84,13 @@ def _facts(
     )
 
 
-def _trace(steps: Sequence[ev.StepFinished]) -> Trace:
+def _top(totals: Totals) -> int | None:
+    return len(totals.steps_by_tier) - 1 if totals.steps_by_tier else None
+
+
+def _trace(steps: Sequence[ev.StepFinished], *, top: int | None) -> Trace:
     return Trace(
+        top=top,
         tiers=tuple(step.tier for step in steps),
         scopes=tuple(step.scope for step in steps),
         latency_s=tuple(step.latency.total_s for step in steps),

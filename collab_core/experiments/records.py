@@ -14,6 +14,8 @@ TrialStatus = Literal["pending", "running", "finished", "failed", "cancelled"]
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """A trial step by step, in the order of the log; all lists have one entry a finished step."""
 
+    top: int | None = None
+    """The number of the ladder's top tier; None = not known."""
     tiers: tuple[int, ...] = ()
     scopes: tuple[str, ...] = ()
     latency_s: tuple[float, ...] = ()

@@ -64,7 +64,9 @@ def agrees(records: Sequence[ev.Recorded], *, broken: bool = False) -> None:
     found = {name: getattr(facts, name) for name in SECOND_OPINION}
     assert found == pytest.approx({name: second[name] for name in SECOND_OPINION})
     assert broken or facts.cost_usd == pytest.approx(second["cost_usd"])
-    assert {len(getattr(trace, name)) for name in trace.__struct_fields__} == {facts.steps}
+    lists = [name for name in trace.__struct_fields__ if name != "top"]
+    assert {len(getattr(trace, name)) for name in lists} == {facts.steps}
+    assert trace.top == len(totals.steps_by_tier) - 1
     needed = [record for record in records if ev.event_type(record.event) in FACT_TYPES]
     assert facts_of(needed) == (facts, trace)
 
