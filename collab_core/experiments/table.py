@@ -79,6 +79,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     published: bool = False
     """Copied from a paper, not measured here; ``source`` says from where."""
     source: str = ""
+    second_hand: tuple[str, ...] = ()
+    """Figures that come from a published summary, not from the paper itself."""
 
     def figure(self, name: str) -> Measured:
         """Return the figure of a column, empty if nobody measured it."""
