@@ -53,6 +53,15 @@ def ladder_of(args: argparse.Namespace) -> Ladder:
     return Ladder(name="command line", tiers=tiers)
 
 
+def tier_of(text: str) -> Tier:
+    """Return the tier that NAME=URL#MODEL names, without a key and prices.
+
+    Raises:
+        InvalidInput: it is not in that form.
+    """
+    return _tier(text, {}, {}, Tier.context_tokens)
+
+
 def pair(text: str, option: str) -> tuple[str, str]:
     """Split NAME=VALUE.
 

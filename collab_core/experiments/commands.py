@@ -9,12 +9,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from collab_core import command_ladder
+from collab_core.domain import Tier
 from collab_core.errors import RunCancelled
 from collab_core.experiments import paper, paper_report, shipped
 from collab_core.experiments.definition import Definition, build
@@ -22,6 +23,7 @@ from collab_core.experiments.local import Means, prepared
 from collab_core.experiments.runner import RunOptions, run_experiment
 
 _EVERY_S = 2.0
+_TASKS_HELP = "a task set in JSON lines, or NAME=BENCHMARK:PATH"
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,7 +51,7 @@ def _register_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="simulated models in process; without PRESET each ladder is the preset of its name",
     )
     command_ladder.add_arguments(run)
-    add("--tasks", action="append", default=[], metavar="NAME=FILE", help="a task set, JSON lines")
+    add("--tasks", action="append", default=[], metavar="NAME=FILE", help=_TASKS_HELP)
     add(
         "--collection",
         action="append",
@@ -59,6 +61,8 @@ def _register_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add("--weights", type=Path, help="the folder that trained weights are named in")
     add("--encoder", default=os.environ.get("TANDEM_ENCODER", "hashed"))
+    add("--judge", metavar="URL#MODEL", help="grades what needs a judge or a critic")
+    add("--judge-key", default="", metavar="VARIABLE", help="where the judge's key is")
     add("--count", type=int, help="draw so many tasks instead of the definition's number")
     add("--seeds", help="comma-separated, instead of the definition's")
     add("--parallel", type=int, default=8, help="trials at a time (default %(default)s)")
@@ -110,15 +114,17 @@ def run_definition(args: argparse.Namespace) -> int:
         InvalidInput: the definition or what it names is wrong.
         RunCancelled: Ctrl-C; the same command goes on.
     """
+    collections = [command_ladder.pair(text, "--collection") for text in args.collection]
     definition = narrowed(shipped.load(args.definition), count=args.count, seeds=args.seeds)
     means = Means(
         cache=args.out / "worlds",
         simulated=args.simulated,
         ladder=command_ladder.ladder_of(args) if args.tier else None,
-        task_files=_named_paths(args.tasks, "--tasks"),
-        collections=_named_paths(args.collection, "--collection"),
+        task_files=dict(command_ladder.pair(text, "--tasks") for text in args.tasks),
+        collections={name: Path(path) for name, path in collections},
         weights=args.weights,
         encoder=args.encoder,
+        judge=_judge(args.judge, args.judge_key),
     )
     options = RunOptions(
         parallel=args.parallel, retry_failed=args.retry_failed, synced=args.simulated is None
@@ -198,6 +204,7 @@ def said(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
-def _named_paths(given: Sequence[str], option: str) -> dict[str, Path]:
-    pairs = (command_ladder.pair(text, option) for text in given)
-    return {name: Path(path) for name, path in pairs}
+def _judge(address: str | None, key: str) -> Tier | None:
+    if address is None:
+        return None
+    return replace(command_ladder.tier_of(f"judge={address}"), api_key_env=key)

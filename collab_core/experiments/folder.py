@@ -5,6 +5,7 @@
     FOLDER/experiment.json            the definition
     FOLDER/setting.json               digests of all else that decides the results
     FOLDER/trials/ARM/TASK.SEED.jsonl one log a trial; the logs are the results
+    FOLDER/trials/ARM/TASK.SEED.grade.json    where somebody grades after the run
 
 Nothing else is kept: what is done and what is left follows from the logs alone.
 """
@@ -27,6 +28,7 @@ from collab_core.benchmarks.tasks import BenchmarkTask
 from collab_core.errors import InvalidInput
 from collab_core.experiments.definition import Arm, Definition, digest, parse
 from collab_core.experiments.facts import facts_of
+from collab_core.experiments.late_grades import read_grade
 from collab_core.experiments.records import Trace, Trial, TrialStatus
 from collab_core.runtime.journal import read_log
 
@@ -37,7 +39,7 @@ TRIALS_FOLDER = "trials"
 _LOCK_FILE = ".lock"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _OTHER = re.compile(r"[^A-Za-z0-9_-]+")
-_ENDS: Mapping[type[ev.Event], TrialStatus] = {
+ENDS: Mapping[type[ev.Event], TrialStatus] = {
     ev.RunFinished: "finished",
     ev.RunFailed: "failed",
     ev.RunCancelled: "cancelled",
@@ -161,7 +163,7 @@ def status_of(history: Sequence[ev.Recorded]) -> TrialStatus:
     """Return what has become of a trial, from its log."""
     if not history:
         return "pending"
-    return _ENDS.get(type(history[-1].event), "running")
+    return ENDS.get(type(history[-1].event), "running")
 
 
 def read_trial(cell: Cell) -> tuple[Trial, Trace]:
@@ -176,12 +178,15 @@ def read_trial(cell: Cell) -> tuple[Trial, Trace]:
     done = status in ("finished", "failed", "cancelled")
     facts, trace = facts_of(history) if done else (None, Trace())
     last = history[-1].event if history else None
+    grade = read_grade(cell.log) if isinstance(last, ev.RunFinished) else None
+    logged = last.outcome if isinstance(last, ev.RunFinished) else "unscored"
     trial = Trial(
         arm=cell.arm.label,
         task_id=cell.task.id,
         seed=cell.seed,
         status=status,
-        outcome=last.outcome if isinstance(last, ev.RunFinished) else "unscored",
+        outcome=grade.outcome if grade else logged,
+        score=grade.score if grade else None,
         difficulty=cell.task.difficulty,
         category=cell.task.category,
         facts=facts,

@@ -7,6 +7,7 @@ call whose reply is known is made twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,13 +16,17 @@ from pathlib import Path
 
 from collab_core import events as ev
 from collab_core.domain import Limits, Task
+from collab_core.errors import BackendError
 from collab_core.experiments.definition import Definition, trial_seed
-from collab_core.experiments.folder import Cell, cells, locked, open_folder, status_of
+from collab_core.experiments.folder import ENDS, Cell, cells, locked, open_folder, status_of
+from collab_core.experiments.late_grades import LateGrader
 from collab_core.experiments.setting import Setting, check, fingerprint, limits_of
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import FileJournal
 from collab_core.runtime.opening import check_same_run, queued
 from collab_core.strategies.registry import parse_parameters
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[Counter[str], int], None]
 """Called after each trial with the trials by status and how many there are in all."""
@@ -74,6 +79,7 @@ class _Runner:
         }
         self._options = options
         self._counts: Counter[str] = Counter()
+        self._grade = LateGrader(setting.graders)
 
     async def run(self, todo: Sequence[Cell], report: Report) -> Counter[str]:
         left = iter(todo)
@@ -102,19 +108,28 @@ class _Runner:
                 _set_aside(cell.log)
                 journal = FileJournal(cell.log, synced=self._options.synced)
             elif status not in ("pending", "running"):
-                return status
-            return await self._execute(cell, journal)
+                return await self._ended(cell, journal.history[-1].event)
+            return await self._ended(cell, await self._execute(cell, journal))
         finally:
             journal.close()
 
-    async def _execute(self, cell: Cell, journal: FileJournal) -> str:
+    async def _ended(self, cell: Cell, last: ev.AnyEvent) -> str:
+        """Have an answer graded, where that comes after the run; return the trial's status."""
+        if isinstance(last, ev.RunFinished):
+            try:
+                await self._grade(cell.task, last.answer, cell.log)
+            except BackendError as error:
+                logger.warning("%s is not graded: %s", cell.log, error.message)
+        return ENDS[type(last)]
+
+    async def _execute(self, cell: Cell, journal: FileJournal) -> ev.AnyEvent:
         spec, rig = self._spec(cell), self._setting.rigs[cell.arm.ladder]
         check_same_run(spec, journal.history)
         if not journal.history:
             await journal.append([queued(spec)])
         backend = rig.backend()
         try:
-            done = await execute(
+            return await execute(
                 spec,
                 journal,
                 backend=backend,
@@ -127,7 +142,6 @@ class _Runner:
         finally:
             if not rig.shared:
                 await backend.aclose()
-        return status_of([ev.Recorded(seq=0, at=0.0, event=done)])
 
     def _spec(self, cell: Cell) -> RunSpec:
         return RunSpec(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from collab_core.backends.base import Backend
+from collab_core.benchmarks.graders.base import Means
 from collab_core.benchmarks.tasks import BenchmarkTask
 from collab_core.domain import Ladder, Limits
 from collab_core.errors import InvalidInput
@@ -74,6 +75,8 @@ class Setting:
     """By the name of the ladder."""
     tools: RunTools
     resources: Resources = field(default_factory=Resources)
+    graders: Means = field(default_factory=Means)
+    """For answers that a judge, a critic or the sandbox has to grade after the run."""
 
 
 def limits_of(definition: Definition) -> Limits:

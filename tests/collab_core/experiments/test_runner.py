@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from collab_core.backends.scripted import ScriptedBackend
+from collab_core.benchmarks.graders.base import Means as GraderMeans
 from collab_core.benchmarks.tasks import BenchmarkTask
 from collab_core.errors import EndpointFailed, InvalidInput
 from collab_core.experiments import shipped
@@ -21,7 +24,7 @@ from collab_core.experiments.local import Means, prepared, world_folder
 from collab_core.experiments.runner import RunOptions, run_experiment
 from collab_core.experiments.setting import Rig, Setting
 from collab_core.tools.registry import RunTools
-from tests.collab_core.replies import answers, ladder
+from tests.collab_core.replies import answers, ladder, says
 
 UNSYNCED = RunOptions(synced=False)
 
@@ -159,14 +162,14 @@ async def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 async def test_a_wrong_arm_is_found_before_anything_runs(tmp_path: Path) -> None:
     definition, setting = two_tasks([])
     values = definition.model_dump(mode="json")
-    for change, says in (
+    for change, message in (
         ({"ladder": "nowhere"}, "Arm a: there is no ladder 'nowhere'"),
         ({"strategy": "magic"}, "Arm a: There is no strategy 'magic'"),
         ({"parameters": {"pace": 1}}, "Arm a: pace: small has no such parameter"),
         ({"strategy": "routellm"}, "Arm a: weights: choose what to load"),
     ):
         wrong = build({**values, "arms": [{**values["arms"][0], **change}]})
-        with pytest.raises(InvalidInput, match=says):
+        with pytest.raises(InvalidInput, match=message):
             await run_experiment(wrong, setting, tmp_path / "new")
     wrong = build({**values, "limits": {"max_stops": 3}})
     with pytest.raises(InvalidInput, match="no limit 'max_stops'"):
@@ -187,3 +190,23 @@ def test_names_of_files_differ_where_names_do() -> None:
     made = [file_name(name) for name in names]
     assert len(set(made)) == len(names)
     assert all(name.replace("-", "").replace("_", "").isalnum() and len(name) < 60 for name in made)
+
+
+VERDICT = "extracted_answer: Paris\nreasoning: same\ncorrect: yes\nconfidence: 100"
+
+
+async def test_a_judge_grades_after_the_run_now_or_later(tmp_path: Path) -> None:
+    definition, setting = two_tasks([answers("The city of Paris"), answers("Rome")])
+    tasks = tuple(msgspec.structs.replace(task, scorer="judge") for task in setting.tasks)
+    await run_experiment(definition, replace(setting, tasks=tasks), tmp_path)
+    assert [trial.outcome for trial, _ in read_trials(tmp_path)[1]] == ["unscored"] * 2
+
+    judge = ScriptedBackend([says(VERDICT), EndpointFailed("The judge broke.")])
+    judged = GraderMeans(backend=judge, tier=ladder().tiers[0])
+    await run_experiment(definition, replace(setting, tasks=tasks, graders=judged), tmp_path)
+    assert sorted(t.outcome for t, _ in read_trials(tmp_path)[1]) == ["correct", "unscored"]
+
+    again = ScriptedBackend([says(VERDICT.replace("yes", "no"))])
+    judged = GraderMeans(backend=again, tier=ladder().tiers[0])
+    await run_experiment(definition, replace(setting, tasks=tasks, graders=judged), tmp_path)
+    assert sorted(t.outcome for t, _ in read_trials(tmp_path)[1]) == ["correct", "incorrect"]
