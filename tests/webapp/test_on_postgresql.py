@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.services
 @pytest.mark.timeout(400)
 def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> None:
-    """Everything below ``runs``, ``api`` and ``teams`` is run again, on a real server."""
+    """Everything below ``runs``, ``api``, ``teams`` and ``experiments`` is run again, on a real server."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"),
@@ -23,6 +23,7 @@ def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> N
                 "tests/webapp/runs",
                 "tests/webapp/api",
                 "tests/webapp/teams",
+                "tests/webapp/experiments",
                 "-m",
                 "not services and not faults",
             ),

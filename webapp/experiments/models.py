@@ -323,12 +323,19 @@ class Verdict(models.Model):
 class ResultCache(models.Model):
     """The result page's figures as they were last computed."""
 
-    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="result")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="results")
+    part = models.CharField(max_length=20)
+    """table, or what takes longer: details."""
     revision = models.PositiveBigIntegerField()
     version = models.CharField(max_length=40)
     """Of the code that computed them."""
     body = models.BinaryField()
     computed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "part"], name="result_part_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.experiment_id} at {self.revision}"

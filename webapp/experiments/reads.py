@@ -142,21 +142,22 @@ def trials(experiment: Experiment) -> list[TrialRecord]:
     ]
 
 
-def traces(experiment: Experiment) -> dict[str, list[Trace]]:
-    """Return the finished trials step by step, by arm."""
-    found: dict[str, list[Trace]] = {label: [] for label in _labels(experiment)}
-    rows = (
-        Trial.objects.filter(experiment=experiment, state=TrialState.DONE)
-        .order_by("position")
-        .values_list("arm__label", "trace")
-    )
-    for label, trace in rows:
-        found[label].append(_trace(trace))
-    return found
-
-
-def _labels(experiment: Experiment) -> Sequence[str]:
-    return list(experiment.arms.order_by("position").values_list("label", flat=True))
+def with_traces(
+    experiment: Experiment, records: Sequence[TrialRecord]
+) -> list[tuple[TrialRecord, Trace]]:
+    """Return the finished ones of ``trials`` with their steps, in the same order."""
+    done = Trial.objects.filter(experiment=experiment, state=TrialState.DONE).exclude(trace="")
+    known = {
+        (arm, task, seed): trace
+        for arm, task, seed, trace in done.values_list(
+            "arm__label", "task__task_id", "seed", "trace"
+        )
+    }
+    return [
+        (record, _trace(trace))
+        for record in records
+        if (trace := known.get((record.arm, record.task_id, record.seed))) is not None
+    ]
 
 
 # --- the whole of it, for somebody who computes for themselves -------------------------------------

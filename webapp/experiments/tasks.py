@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from webapp.experiments import feeding, grading, harvest
+from webapp.experiments import feeding, grading, harvest, results
 
 logger = logging.getLogger(__name__)
 
@@ -44,3 +44,4 @@ def tick() -> None:
     harvest.orphans()
     feeding.feed()
     grading.wake()
+    results.warm()
