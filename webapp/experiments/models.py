@@ -324,7 +324,7 @@ class ResultCache(models.Model):
     """The result page's figures as they were last computed."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="results")
-    part = models.CharField(max_length=20)
+    part = models.CharField(max_length=20, default="table")
     """table, or what takes longer: details."""
     revision = models.PositiveBigIntegerField()
     version = models.CharField(max_length=40)

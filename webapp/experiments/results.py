@@ -7,9 +7,6 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from collab_core.experiments.frontier import Frontier, frontier
-from collab_core.experiments.sweep import Series, sweeps
-from collab_core.experiments.trajectories import by_difficulty, curves, solved_and_unsolved
 from django.db import IntegrityError
 from django.utils import timezone
 
@@ -17,9 +14,17 @@ import collab_core
 from collab_core.errors import InvalidInput
 from collab_core.experiments import published
 from collab_core.experiments.columns import COLUMNS
+from collab_core.experiments.frontier import Frontier, frontier
 from collab_core.experiments.inference import Comparison, compare
 from collab_core.experiments.records import Trial
+from collab_core.experiments.sweep import Series, sweeps
 from collab_core.experiments.table import Table, table
+from collab_core.experiments.trajectories import (
+    DifficultyBy,
+    by_difficulty,
+    curves,
+    solved_and_unsolved,
+)
 from webapp.experiments import reads
 from webapp.experiments.models import Experiment, ExperimentStatus, ResultCache
 
@@ -166,7 +171,9 @@ def _details(experiment: Experiment, trials: Sequence[Trial], baseline: str) -> 
     runs = reads.with_traces(experiment, trials)
     arms = _labels(experiment)
     known = {trial.difficulty for trial in trials} - {""}
-    ways = ("label", "latency_s", "steps") if known else ("latency_s", "steps")
+    ways: tuple[DifficultyBy, ...] = (
+        ("label", "latency_s", "steps") if known else ("latency_s", "steps")
+    )
     return {
         "tests": _tests(trials, arms),
         "curves": {along: curves(runs, along=along) for along in ("step", "share")},
