@@ -46,7 +46,7 @@ def _mean(name: str) -> Maker:
     """A mean over finished trials; one that is unknown makes the mean unknown (see ``REFUSES``)."""
 
     def make(frame: Frame, _: str) -> Terms:
-        return _counted(frame, frame.facts[name], np.ones(len(frame.trials)))
+        return _counted(frame, frame.facts[name], np.ones(len(frame.arm)))
 
     return make
 
@@ -66,7 +66,7 @@ def _counted(frame: Frame, above: Numbers, below: Numbers) -> Terms:
 
 
 def _accuracy(frame: Frame, _: str) -> Terms:
-    return _counted(frame, frame.correct, np.ones(len(frame.trials)))
+    return _counted(frame, frame.correct, np.ones(len(frame.arm)))
 
 
 def _accuracy_all(frame: Frame, _: str) -> Terms:
@@ -78,11 +78,11 @@ def _accuracy_all(frame: Frame, _: str) -> Terms:
 
 
 def _score(frame: Frame, _: str) -> Terms:
-    return _counted(frame, frame.score, np.ones(len(frame.trials)))
+    return _counted(frame, frame.score, np.ones(len(frame.arm)))
 
 
 def _speedup(frame: Frame, baseline: str) -> Terms:
-    nothing = np.full(len(frame.trials), np.nan)
+    nothing = np.full(len(frame.arm), np.nan)
     if not baseline:
         return Terms(nothing, nothing)
     own_s = np.where(frame.finished, frame.facts["latency_s"], np.nan)
@@ -97,9 +97,9 @@ def _unusable(frame: Frame, _: str) -> Terms:
 
 
 def _false_progress(frame: Frame, _: str) -> Terms:
-    labels = np.array([trial.labels or np.nan for trial in frame.trials], dtype=np.float64)
-    wrong = np.array([trial.false_progress for trial in frame.trials], dtype=np.float64)
-    return Terms(np.where(np.isfinite(labels), wrong, np.nan), labels)
+    labelled = frame.labels > 0
+    wrong = np.where(labelled, frame.false_progress, np.nan)
+    return Terms(wrong, np.where(labelled, frame.labels, np.nan))
 
 
 REFUSES = frozenset({"cost_usd"})

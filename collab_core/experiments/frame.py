@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collab_core.errors import InvalidInput
-from collab_core.experiments.records import Facts, Trial
+from collab_core.experiments.records import Facts, Trial, TrialStatus
 from collab_core.experiments.resampling import Index, Numbers
 
 Mask = NDArray[np.bool_]
 
+STATUSES: tuple[TrialStatus, ...] = ("pending", "running", "finished", "failed", "cancelled")
 _COUNTED = (
     "steps",
     "large_steps",
@@ -32,11 +34,25 @@ _COUNTED = (
     "checks_unusable",
     "escalations",
     "drafts_discarded",
+    "simulated",
+    "stand_in",
 )
 _UNKNOWABLE = ("cached_tokens", "cost_usd")
+_OWN = (
+    "arm",
+    "task_id",
+    "seed",
+    "status",
+    "outcome",
+    "score",
+    "labels",
+    "false_progress",
+    "facts",
+)
 _read = attrgetter(*_COUNTED)
+_read_own = attrgetter(*_OWN)
 _NO_FACTS = (np.nan,) * len(_COUNTED)
-_NAN = float("nan")
+_CORRECT = {"correct": 1.0, "incorrect": 0.0, "unscored": np.nan}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +62,16 @@ class Frame:
     arms: tuple[str, ...]
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-    trials: tuple[Trial, ...]
     arm: Index
     task: Index
     seed: Index
+    status: Index
+    """Place in ``STATUSES``."""
+    correct: Numbers
+    """1 correct, 0 incorrect, NaN not scored, whatever the status."""
+    score: Numbers
+    labels: Numbers
+    false_progress: Numbers
     facts: dict[str, Numbers]
 
     @cached_property
@@ -57,22 +79,23 @@ class Frame:
         return self.having("finished")
 
     @cached_property
-    def correct(self) -> Numbers:
-        """1 correct, 0 incorrect, NaN not scored, whatever the status."""
-        value = {"correct": 1.0, "incorrect": 0.0}
-        return np.array([value.get(trial.outcome, _NAN) for trial in self.trials])
-
-    @cached_property
-    def score(self) -> Numbers:
-        return np.array([_NAN if t.score is None else t.score for t in self.trials], dtype=float)
+    def known(self) -> Mask:
+        """Whether the trial has facts."""
+        return np.isfinite(self.facts["steps"])
 
     @cached_property
     def cell(self) -> Index:
         """Number of the trial's (task, seed)."""
         return self.task * max(1, len(self.seeds)) + self.seed
 
-    def having(self, *statuses: str) -> Mask:
-        return np.array([trial.status in statuses for trial in self.trials], dtype=bool)
+    def having(self, status: TrialStatus) -> Mask:
+        return np.asarray(self.status == STATUSES.index(status), dtype=np.bool_)
+
+    def by_arm(self, values: Numbers) -> Numbers:
+        """Return the sums of one number a trial; NaN adds nothing."""
+        known = np.where(np.isfinite(values), values, 0.0)
+        sums = np.bincount(self.arm, weights=known, minlength=len(self.arms))
+        return sums.astype(np.float64, copy=False)
 
     def by_task(self, values: Numbers) -> Numbers:
         """Return the sums of one number a trial, (arms, tasks); NaN adds nothing."""
@@ -97,22 +120,38 @@ def frame(trials: Sequence[Trial], arms: Sequence[str] = ()) -> Frame:
     Raises:
         InvalidInput: an arm has two trials on the same task and seed.
     """
-    order = {name: n for n, name in enumerate(arms or dict.fromkeys(t.arm for t in trials))}
-    chosen = tuple(trial for trial in trials if trial.arm in order) if arms else tuple(trials)
-    tasks = {name: n for n, name in enumerate(dict.fromkeys(t.task_id for t in chosen))}
-    seeds = {seed: n for n, seed in enumerate(sorted({t.seed for t in chosen}))}
+    wanted = frozenset(arms)
+    chosen = [trial for trial in trials if trial.arm in wanted] if arms else trials
+    # one pass over the objects, the rest over columns
+    own = dict(zip(_OWN, zip(*map(_read_own, chosen), strict=True), strict=True)) if chosen else {}
+    names: tuple[str, ...] = own.get("arm", ())
+    order = _numbered(arms or names)
+    tasks = _numbered(own.get("task_id", ()))
+    seeds = _numbered(sorted(set(own.get("seed", ()))))
     made = Frame(
         arms=tuple(order),
         tasks=tuple(tasks),
         seeds=tuple(seeds),
-        trials=chosen,
-        arm=np.array([order[trial.arm] for trial in chosen], dtype=np.int64),
-        task=np.array([tasks[trial.task_id] for trial in chosen], dtype=np.int64),
-        seed=np.array([seeds[trial.seed] for trial in chosen], dtype=np.int64),
-        facts=_facts([trial.facts for trial in chosen]),
+        arm=_places(names, order),
+        task=_places(own.get("task_id", ()), tasks),
+        seed=_places(own.get("seed", ()), seeds),
+        status=_places(own.get("status", ()), _numbered(STATUSES)),
+        correct=np.array([_CORRECT[outcome] for outcome in own.get("outcome", ())], dtype=float),
+        score=np.array(own.get("score", ()), dtype=float),
+        labels=np.array(own.get("labels", ()), dtype=float),
+        false_progress=np.array(own.get("false_progress", ()), dtype=float),
+        facts=_facts(own.get("facts", ())),
     )
     _check_unique(made)
     return made
+
+
+def _numbered(names: Iterable[Any]) -> dict[Any, int]:
+    return {name: n for n, name in enumerate(dict.fromkeys(names))}
+
+
+def _places(names: Sequence[Any], order: Mapping[Any, int]) -> Index:
+    return np.array([order[name] for name in names], dtype=np.int64)
 
 
 def _facts(given: Sequence[Facts | None]) -> dict[str, Numbers]:
@@ -130,9 +169,10 @@ def _check_unique(made: Frame) -> None:
     place = made.arm * len(made.tasks) * max(1, len(made.seeds)) + made.cell
     _, first, count = np.unique(place, return_index=True, return_counts=True)
     if (count > 1).any():
-        twice = made.trials[int(first[np.argmax(count > 1)])]
+        n = int(first[np.argmax(count > 1)])
         raise InvalidInput(
-            f"{twice.arm!r} has two trials on task {twice.task_id!r} with seed {twice.seed}.",
+            f"{made.arms[made.arm[n]]!r} has two trials on task {made.tasks[made.task[n]]!r} "
+            f"with seed {made.seeds[made.seed[n]]}.",
             field="trials",
             hint="Give each arm, task and seed once.",
         )

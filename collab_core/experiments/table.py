@@ -13,10 +13,11 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from collab_core.errors import InvalidInput
 from collab_core.experiments.columns import COLUMNS, MAKERS, REFUSES, Terms
-from collab_core.experiments.frame import Frame, frame
+from collab_core.experiments.frame import STATUSES, Frame, frame
 from collab_core.experiments.records import Trial
 from collab_core.experiments.resampling import (
     LEAST_TASKS,
@@ -126,7 +127,7 @@ def table(
             hint=f"Choose one of: {', '.join(made.arms) or 'none, there are no trials'}.",
         )
     figures = _Figures(made, baseline, level=level, samples=samples, seed=seed)
-    rows = tuple(_row(made, n, baseline, figures.of_arm(n)) for n in range(len(made.arms)))
+    rows = _rows(made, figures, baseline)
     return Table(
         rows=rows,
         columns=tuple(c for c in COLUMNS if any(row.figure(c).value is not None for row in rows)),
@@ -221,30 +222,41 @@ def _bootstrap(
     return low.reshape(shape), high.reshape(shape)
 
 
-def _row(made: Frame, arm: int, baseline: str, figures: dict[str, Measured]) -> Row:
-    own = [made.trials[n] for n in np.flatnonzero(made.arm == arm)]
-    statuses = [trial.status for trial in own]
-    done = [trial for trial in own if trial.status == "finished"]
-    outcomes = [trial.outcome for trial in done]
-    facts = [trial.facts for trial in own if trial.facts is not None]
-    costs = [fact.cost_usd for fact in facts if fact.cost_usd is not None]
-    return Row(
-        arm=made.arms[arm],
-        figures=figures,
-        is_baseline=made.arms[arm] == baseline,
-        trials=len(own),
-        finished=len(done),
-        failed=statuses.count("failed"),
-        cancelled=statuses.count("cancelled"),
-        open=statuses.count("pending") + statuses.count("running"),
-        missing_tasks=len(made.tasks) - len({trial.task_id for trial in done}),
-        correct=outcomes.count("correct"),
-        scored=len(done) - outcomes.count("unscored"),
-        unscored=outcomes.count("unscored"),
-        spent_usd=math.fsum(costs) if len(costs) == len(facts) else None,
-        spent_s=math.fsum(fact.latency_s for fact in facts),
-        simulated=any(fact.simulated for fact in facts),
-        stand_in=any(fact.stand_in for fact in facts),
+def _rows(made: Frame, figures: _Figures, baseline: str) -> tuple[Row, ...]:
+    """Return the rows; everything is counted for all arms at once."""
+    known, cost = made.known, made.facts["cost_usd"]
+
+    def count(which: NDArray[np.bool_]) -> list[int]:
+        return [int(n) for n in made.by_arm(which.astype(np.float64))]
+
+    by_status = {status: count(made.having(status)) for status in STATUSES}
+    with_run = made.by_task(made.finished.astype(np.float64)) > 0
+    correct = count(made.finished & (made.correct == 1))
+    scored = count(made.finished & np.isfinite(made.correct))
+    unpriced = count(known & ~np.isfinite(cost))
+    spent_usd, spent_s = made.by_arm(cost), made.by_arm(made.facts["latency_s"])
+    simulated = count(made.facts["simulated"] == 1)
+    stand_in = count(made.facts["stand_in"] == 1)
+    return tuple(
+        Row(
+            arm=arm,
+            figures=figures.of_arm(n),
+            is_baseline=arm == baseline,
+            trials=sum(counts[n] for counts in by_status.values()),
+            finished=by_status["finished"][n],
+            failed=by_status["failed"][n],
+            cancelled=by_status["cancelled"][n],
+            open=by_status["pending"][n] + by_status["running"][n],
+            missing_tasks=len(made.tasks) - int(with_run[n].sum()),
+            correct=correct[n],
+            scored=scored[n],
+            unscored=by_status["finished"][n] - scored[n],
+            spent_usd=None if unpriced[n] else float(spent_usd[n]),
+            spent_s=float(spent_s[n]),
+            simulated=simulated[n] > 0,
+            stand_in=stand_in[n] > 0,
+        )
+        for n, arm in enumerate(made.arms)
     )
 
 

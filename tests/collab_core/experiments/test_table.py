@@ -225,7 +225,7 @@ def test_cancelled_runs_are_nobodys_fault() -> None:
 
 def test_arms_are_chosen_and_ordered() -> None:
     trials = [trial(arm, 0) for arm in ("a", "b", "c")]
-    assert [row.arm for row in table(trials, arms=("c", "a", "new")).rows] == ["c", "a", "new"]
+    assert [row.arm for row in table(trials, arms=("c", "a", "c", "new")).rows] == ["c", "a", "new"]
 
 
 def test_marks_are_kept() -> None:
