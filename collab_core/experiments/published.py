@@ -60,7 +60,12 @@ def beside(own: Table, name: str) -> Table:
         columns=_columns(rows),
         notes=(
             *own.notes,
-            f"Published rows are from {theirs.source}: other models, tasks and machines.",
+            f"Published rows are from {theirs.source}: other models, tasks and machines"
+            + (
+                f", speedups against their own {theirs.table.baseline}."
+                if theirs.table.baseline
+                else "."
+            ),
             *theirs.table.notes,
         ),
     )

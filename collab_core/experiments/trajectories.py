@@ -126,7 +126,7 @@ def by_difficulty(
 ) -> Difficulty:
     """Return a table for each level of difficulty.
 
-    ``by`` "label": the tasks' own difficulty, in the order in which labels come. Else: ``groups``
+    ``by`` "label": the tasks' own difficulty: easy, medium, hard, then by name. Else: ``groups``
     parts of equal size by the baseline's mean latency (the paper's proxy, Appendix A) or steps on the
     task; tasks that it did not finish are left out.
 
@@ -265,7 +265,9 @@ def _labelled(trials: Sequence[Trial]) -> list[Part]:
     found: dict[str, set[str]] = {}
     for trial in trials:
         found.setdefault(trial.difficulty, set()).add(trial.task_id)
-    return [(label or "not labelled", tasks, None) for label, tasks in found.items()]
+    known = ("easy", "medium", "hard")
+    order = sorted(found, key=lambda name: (known.index(name) if name in known else 3, name))
+    return [(label or "not labelled", found[label], None) for label in order]
 
 
 def _ordered(trials: Sequence[Trial], baseline: str, by: DifficultyBy, groups: int) -> list[Part]:

@@ -71,7 +71,7 @@ def test_published_rows_are_laid_below_our_own() -> None:
     made = beside(own, "agentcollab-table-2")
     assert [row.published for row in made.rows] == [False] + [True] * 6
     assert "switching_ratio" in made.columns
-    assert any("other models, tasks and machines" in note for note in made.notes)
+    assert any("speedups against their own Large only" in note for note in made.notes)
     assert made.baseline == "large"
 
 

@@ -114,14 +114,16 @@ def test_difficulty_is_the_baselines_latency() -> None:
 
 def test_difficulty_is_the_tasks_label() -> None:
     trials = [
-        trial("large", 0, difficulty="easy", latency_s=2.0),
-        trial("large", 1, latency_s=8.0),
-        trial("mix", 0, difficulty="easy", latency_s=1.0),
-        trial("mix", 1, latency_s=2.0),
+        trial("large", 0, latency_s=8.0),
+        trial("large", 1, difficulty="hard", latency_s=6.0),
+        trial("large", 2, difficulty="easy", latency_s=2.0),
+        trial("mix", 0, latency_s=2.0),
+        trial("mix", 1, difficulty="hard", latency_s=2.0),
+        trial("mix", 2, difficulty="easy", latency_s=1.0),
     ]
     made = by_difficulty(trials, baseline="large", by="label")
-    assert [level.name for level in made.levels] == ["easy", "not labelled"]
-    assert speedups(made, "mix") == [2.0, 4.0]
+    assert [level.name for level in made.levels] == ["easy", "hard", "not labelled"]
+    assert speedups(made, "mix") == [2.0, 3.0, 4.0]
 
 
 def test_all_tasks_of_a_whole_experiment_are_in_one_part() -> None:
