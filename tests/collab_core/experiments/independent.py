@@ -5,7 +5,8 @@ calls, tools, steps) where the product goes by a run's own totals.
 
     python tests/collab_core/experiments/independent.py FOLDER --baseline large
 
-prints one line a strategy for a folder of ``*.jsonl`` logs.
+prints one line an arm: logs in sub-folders belong to the arm of their folder's name, others to that of
+their strategy's.
 """
 
 from __future__ import annotations
@@ -66,11 +67,16 @@ def added_up(log: Log) -> Run:
     }
 
 
-def named(log: Log) -> tuple[str, str, int]:
-    """Return (arm, task, seed) as far as the log itself says: the strategy is the arm."""
-    queued = next(event for event in log if event["type"] == "run.queued")
-    task = queued["task"]
-    return queued["strategy"], task["task_id"] or task["question"], queued["seed"]
+def read_folder(folder: Path) -> dict[tuple[str, str, int], Run]:
+    """Return the added up runs of a folder of logs, by (arm, task, seed of the run)."""
+    runs = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        log = read(path.read_bytes().splitlines())
+        queued = next(event for event in log if event["type"] == "run.queued")
+        arm = queued["strategy"] if path.parent == folder else path.parent.name
+        task = queued["task"]["task_id"] or queued["task"]["question"]
+        runs[arm, task, queued["seed"]] = added_up(log)
+    return runs
 
 
 def ratio(above: float, below: float) -> float | None:
@@ -132,8 +138,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--baseline", default="large")
     options = parser.parse_args()
-    logs = [read(path.read_bytes().splitlines()) for path in sorted(options.folder.glob("*.jsonl"))]
-    runs = {named(log): added_up(log) for log in logs}
+    runs = read_folder(options.folder)
     for arm, row in figures(runs, baseline=options.baseline).items():
         print(json.dumps({"arm": arm} | row))
 
