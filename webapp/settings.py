@@ -156,6 +156,7 @@ INSTALLED_APPS = [
     "webapp.strategies",
     "webapp.learning",
     "webapp.experiments",
+    "webapp.review",
     "webapp.api",
 ]
 MIDDLEWARE = [

@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("webapp.compare.urls")),
     path("", include("webapp.strategies.urls")),
     path("", include("webapp.learning.urls")),
+    path("", include("webapp.review.urls")),
     path("", include("webapp.tiers.urls")),
     path("", include("webapp.teams.urls")),
 ]

@@ -15,9 +15,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from tests.webapp.experiments.material import make_experiment
 from tests.webapp.learning.material import make_training, make_weights
 from tests.webapp.personas import Room, make_collection
+from tests.webapp.review.material import make_queue
 from tests.webapp.runs.test_fold import finished
 from webapp.experiments.models import Experiment
 from webapp.learning.models import Training, Weights
+from webapp.review.models import Item, LabelSet, Queue, Reservation, Skip, StepLabel
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
 from webapp.teams.invitations import invite
@@ -81,6 +83,18 @@ PAGES: dict[str, Row] = {
     "strategies/weights/<uuid:uuid>/": Row("run"),
     "strategies/weights/<uuid:uuid>/download/": Row("run"),
     "strategies/weights/<uuid:uuid>/delete/": Row("owner", "POST"),
+    "review/": Row("room"),
+    "review/queues/new/": Row("worker"),
+    "review/queues/<uuid:uuid>/": Row("label"),
+    "review/queues/<uuid:uuid>/close/": Row("member", "POST"),
+    "review/queues/<uuid:uuid>/next/": Row("label", "POST"),
+    "review/queues/<uuid:uuid>/items/<int:position>/": Row("label"),
+    "review/queues/<uuid:uuid>/items/<int:position>/steps/": Row("label"),
+    "review/queues/<uuid:uuid>/items/<int:position>/label/": Row("label", "POST"),
+    "review/queues/<uuid:uuid>/items/<int:position>/undo/": Row("label", "POST"),
+    "review/queues/<uuid:uuid>/items/<int:position>/skip/": Row("label", "POST"),
+    "review/queues/<uuid:uuid>/items/<int:position>/reveal/": Row("label", "POST"),
+    "review/sets/<uuid:uuid>/": Row("run"),
     "tiers/": Row("room"),
     "teams/": Row("room"),
     "runs/<uuid:uuid>/": Row("run"),
@@ -204,6 +218,7 @@ def run(room: Room) -> Run:
     make_training(room)
     invite(room.workspace, room.users["alice"], role="member", days=7)
     make_experiment(room)
+    make_queue(room, runs=[run])
     return run
 
 
@@ -219,6 +234,8 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
                 ("weights", Weights.objects.first()),
                 ("teams/invitations", Invitation.objects.first()),
                 ("experiments", Experiment.objects.first()),
+                ("review/sets", LabelSet.objects.first()),
+                ("review/queues", Queue.objects.first()),
             )
             if word in path and thing is not None
         ),
@@ -235,7 +252,7 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
         .replace("<int:pk>", str(pk))
         .replace("<str:secret>", _link(room) if "<str:secret>" in path else "")
     )
-    return "/" + path.replace("<int:position>", "0")
+    return "/" + path.replace("<int:position>", "1" if path.startswith("review/") else "0")
 
 
 def _link(room: Room) -> str:
@@ -299,6 +316,7 @@ def state() -> list[Any]:
         AuditEntry,
     )
     models += (Workspace, Invitation, Experiment)
+    models += (LabelSet, Queue, Item, StepLabel, Reservation, Skip)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

@@ -22,6 +22,7 @@ from django.db.models import BooleanField, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from pydantic import BaseModel, ConfigDict, Field
 
+from collab_core.errors import InvalidInput
 from webapp.runs.models import ALIVE, Collection, Run, Status
 from webapp.teams.models import User, Workspace
 from webapp.tiers.models import Ladder
@@ -126,6 +127,19 @@ def list_runs(
     shown = rows[:PAGE_SIZE]
     more = _cursor(order, shown[-1]) if len(rows) > PAGE_SIZE else None
     return Page(shown, more, where.notices, where.mistakes)
+
+
+def matching_ids(workspace: Workspace, filters: RunFilters, most: int) -> list[int]:
+    """Return the ids of at most ``most`` runs that the filters find, the newest first.
+
+    Raises:
+        InvalidInput: a filter names something unknown, which a list would have ignored.
+    """
+    where = _conditions(workspace, filters)
+    if where.mistakes:
+        raise InvalidInput(f"{where.mistakes[0]} cannot be used.", field="runs")
+    runs = Run.objects.filter(workspace=workspace).filter(where.condition)
+    return list(runs.order_by("-created_at", "-pk").values_list("pk", flat=True)[:most])
 
 
 # --- the walk -----------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ class Action(TextChoices):
     TASK_SET_ARCHIVED = "task_set.archived", "Task set archived"
     EXPERIMENT_DELETED = "experiment.deleted", "Experiment deleted"
     EXPERIMENT_EXPORTED = "experiment.exported", "Experiment exported"
+    LABEL_SET_CREATED = "label_set.created", "Label set created"
+    LABEL_SET_CHANGED = "label_set.changed", "Label set changed"
     QUEUE_CREATED = "queue.created", "Review queue created"
     QUEUE_CHANGED = "queue.changed", "Review queue changed"
     QUEUE_CLOSED = "queue.closed", "Review queue closed"

@@ -16,6 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from lucide import _load_icon
 
+from webapp.review.reads import waiting_for
 from webapp.runs.models import Run
 from webapp.teams.models import Membership
 
@@ -25,20 +26,25 @@ SPRITE = [
     "arrow-down",
     "arrow-up",
     "brain",
+    "check",
     "chevron-down",
     "chevron-left",
     "chevron-right",
+    "chevron-up",
     "circle-check",
     "circle-dashed",
     "circle-question-mark",
     "circle-slash",
     "circle-x",
+    "clipboard-check",
     "download",
     "ellipsis",
     "eye",
+    "eye-off",
     "git-branch",
     "git-compare",
     "info",
+    "keyboard",
     "link",
     "list",
     "loader-circle",
@@ -63,6 +69,7 @@ SPRITE = [
 ]
 TIER_SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz"
 RIBBON = (96, 18)
+MOST_WAITING = 99
 
 
 def _symbol(name: str) -> SafeString:
@@ -227,3 +234,13 @@ def running_now(context: RequestContext) -> dict[str, Iterable[Run]]:
         return {"runs": []}
     active = Run.objects.alive().filter(workspace_id=membership.workspace_id)
     return {"runs": active.order_by("-id").only("uuid", "number", "steps", "limits", "status")[:5]}
+
+
+@register.simple_tag(takes_context=True)
+def review_waiting(context: RequestContext) -> str:
+    """Return how many steps wait for this user's label, in at most three characters."""
+    membership: Membership | None = context.get("membership")
+    if membership is None or not membership.may_review:
+        return ""
+    number = waiting_for(membership.user, membership.workspace_id, MOST_WAITING + 1)
+    return f"{MOST_WAITING}+" if number > MOST_WAITING else str(number or "")
