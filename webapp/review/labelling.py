@@ -357,7 +357,7 @@ def _append(label: StepLabel, user: User | None, key: str | None) -> None:
         answer=label.answer,
         comment=label.comment,
         first_error=label.first_error,
-        blind=label.blind,
+        blind=label.blind and not label.opened,
     )
 
 
@@ -403,6 +403,6 @@ def _record(item: Item, user: User, action: audit.Action, **detail: object) -> N
         user,
         action,
         target=str(item),
-        url=f"{reverse('review:set', args=[item.queue.label_set.uuid])}#step-{item.step}",
+        url=f"{reverse('review:run', args=[item.run_uuid])}#step-{item.step}",
         detail={"label_set": item.queue.label_set.name, "queue": item.queue.name, **detail},
     )

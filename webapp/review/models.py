@@ -17,6 +17,8 @@ from django.db.models.functions import Now
 from webapp.runs.models import Run
 from webapp.teams.models import User, Workspace
 
+MAX_REVIEWER_CHARS = 150
+"""As many as a user name has."""
 QUESTION = "Did this step move the task meaningfully forward?"
 
 
@@ -259,7 +261,7 @@ class StepLabel(models.Model):
     """Through which it was made; another queue of the set may hold the same step."""
     run_uuid = models.UUIDField()
     step = models.PositiveIntegerField()
-    reviewer = models.CharField(max_length=150)
+    reviewer = models.CharField(max_length=MAX_REVIEWER_CHARS)
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     """Null for an imported label, or if the account is gone."""
     answer = models.CharField(max_length=6, choices=Answer.choices, blank=True)

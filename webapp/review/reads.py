@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from collab_core.review.labels import kind_of
 from webapp.review import blind
 from webapp.review.labelling import label_of, open_items
-from webapp.review.models import Answer, Item, LabelSet, Queue, Seat, StepLabel
+from webapp.review.labels import kind
+from webapp.review.models import Item, LabelSet, Queue, Seat, StepLabel
 from webapp.teams.models import User
 
 UPCOMING = 8
@@ -20,7 +20,6 @@ PACE_OF = 30
 """Labels that the pace is the average of, the latest."""
 TOGETHER_S = 900.0
 """Who was seen in the queue so recently counts as working along."""
-MADE_PROGRESS = {Answer.YES: True, Answer.NO: False, Answer.UNSURE: None}
 
 
 class Progress(NamedTuple):
@@ -145,13 +144,6 @@ def own_label(label: StepLabel) -> dict[str, Any]:
         "revision": label.revision,
         "blind": label.blind,
     }
-
-
-def kind(answer: str, verdict: int | None) -> str:
-    """Return what label and verdict come to: correct, false_progress, missed_progress …"""
-    if not answer:
-        return ""
-    return kind_of(made_progress=MADE_PROGRESS[Answer(answer)], verdict=verdict)
 
 
 def upcoming(queue: Queue, user: User) -> list[dict[str, Any]]:
