@@ -18,7 +18,7 @@ from ninja.security import HttpBearer
 
 from collab_core.errors import InvalidInput
 from collab_core.strategies.registry import STRATEGIES
-from webapp.api import experiments, learning
+from webapp.api import experiments, learning, review
 from webapp.api.access import ERRORS, IDEMPOTENCY_KEY, membership_of, named, user_of
 from webapp.api.schemas import (
     CollectionOut,
@@ -33,6 +33,7 @@ from webapp.api.schemas import (
     TaskOut,
     ToolOut,
 )
+from webapp.review.labelling import Refused
 from webapp.runs import queries, reads, services, tools
 from webapp.runs.models import Collection, Run, SampleTask
 from webapp.runs.warm import warm_account
@@ -74,6 +75,10 @@ def _open_routes(patterns: Iterable[Any]) -> None:
         pattern.callback = login_not_required(pattern.callback)
 
 
+_STATUS = {services.QuotaReached: 429, Refused: 409}
+"""Of inputs that are wrong only now; all others are 422."""
+
+
 # --- errors -------------------------------------------------------------------------------------
 def _problem(
     request: HttpRequest, status: int, *, code: str, message: str, field: str = "", hint: str = ""
@@ -89,7 +94,7 @@ def _problem(
 
 @api.exception_handler(InvalidInput)
 def _invalid(request: HttpRequest, error: InvalidInput) -> HttpResponse:
-    status = 429 if isinstance(error, services.QuotaReached) else 422
+    status = _STATUS.get(type(error), 422)
     return _problem(
         request,
         status,
@@ -311,6 +316,7 @@ def list_tasks(
 
 
 api.add_router("", learning.router)
+api.add_router("", review.router)
 api.add_router("", experiments.router)
 urls = api.urls
 _open_routes(urls[0])
