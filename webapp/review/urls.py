@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.review import json_views, views
+from webapp.review import json_views, run_views, set_views, views
 
 app_name = "review"
 ITEM = "review/queues/<uuid:uuid>/items/<int:position>/"
@@ -21,4 +21,12 @@ urlpatterns = [
     path(f"{ITEM}skip/", json_views.skip, name="skip"),
     path(f"{ITEM}reveal/", json_views.reveal, name="reveal"),
     path("review/sets/<uuid:uuid>/", views.label_set, name="set"),
+    path("review/sets/<uuid:uuid>/numbers/", set_views.numbers, name="numbers"),
+    path("review/sets/<uuid:uuid>/disagreements/", set_views.disagreements, name="disagreements"),
+    path("review/sets/<uuid:uuid>/decide/", set_views.decide, name="decide"),
+    path("review/sets/<uuid:uuid>/adjudicator/", set_views.adjudicator, name="adjudicator"),
+    path("review/sets/<uuid:uuid>/files/<str:name>", set_views.export, name="export"),
+    path("review/imports/new/", set_views.import_file, name="import"),
+    path("review/runs/<uuid:uuid>/", run_views.run, name="run"),
+    path("review/runs/<uuid:uuid>/labels.json", run_views.labels, name="run_labels"),
 ]

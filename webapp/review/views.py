@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from collab_core.errors import InvalidInput
 from webapp.forms_summary import faults
 from webapp.review import labelling, reads, services
+from webapp.review.exchange import hidden_places
 from webapp.review.forms import QueueForm
 from webapp.review.frame import MAX_RUNS
 from webapp.review.json_views import visible_queue
@@ -52,6 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "sets": [(one, rows.get(one.pk, [])) for one in shown],
         "may_review": membership.may_review,
         "may_run": membership.may_run,
+        "is_owner": membership.may_edit_endpoints,
     }
     return render(request, "review/index.html", context)
 
@@ -152,6 +154,9 @@ def label_set(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "may_review": membership.may_review,
         "may_run": membership.may_run,
         "is_owner": membership.may_edit_endpoints,
+        "people": services.reviewers(found.workspace),
+        "labels": found.labels.current().count(),
+        "withheld": len(hidden_places(found, user)),
     }
     return render(request, "review/set.html", context)
 

@@ -4,12 +4,11 @@ import { fill, h, icon, setText, toast } from "./dom.js";
 import { plural } from "./format.js";
 import { Outbox } from "./outbox.js";
 import { reviewStep } from "./review-step.js";
+import { ANSWERS, kindChip } from "./review-words.js";
 
 const HELD = 3;
 const RETRY_MS = 4_000;
 const KEYS_OFF = "tandem.review.keys-off";
-const ANSWERS = { yes: "yes", no: "no", unsure: "cannot tell" };
-const KINDS = { correct: ["chip-good", "circle-check", "Correct"], false_progress: ["chip-bad", "circle-slash", "False progress"], missed_progress: ["chip-bad", "circle-slash", "Missed progress"], unsure: ["chip-plain", "circle-question-mark", "Cannot tell"], no_verdict: ["chip-plain", "circle-dashed", "No verdict"] };
 
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const page = $("review");
@@ -303,11 +302,6 @@ function revealedParts(item) {
     h("ul", { class: "label-list", "aria-label": "Labels of this step" }, revealed.labels.map((label) => h("li", {}, h("b", {}, label.reviewer), ` ${ANSWERS[label.answer]}`, label.comment ? h("span", { class: "soft wrap" }, `: ${label.comment}`) : null))),
     revealed.run_url ? h("a", { href: revealed.run_url }, "All labels of this run") : null,
   ];
-}
-
-export function kindChip(kind) {
-  const known = KINDS[kind];
-  return known ? h("span", { class: `chip ${known[0]}` }, icon(known[1]), known[2]) : null;
 }
 
 async function reveal() {

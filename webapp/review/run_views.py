@@ -1,0 +1,62 @@
+"""The review page of a run: every verdict with what people said of it, kept up while it is open."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from webapp.review import blind
+from webapp.review.labels import blind_places, labels_of
+from webapp.review.models import Decision, LabelRevision
+from webapp.runs.models import Run
+from webapp.runs.views import visible_run
+from webapp.teams.access import current_user
+from webapp.teams.models import User
+
+MAX_STEPS = 500
+
+
+@require_GET
+def run(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Show all labels of a run, verdict by verdict, for a team to walk through."""
+    found = visible_run(request, uuid)
+    return render(request, "review/run.html", {"run": found})
+
+
+@require_GET
+def labels(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The page's content; 204 while nothing is newer than ``?since=``."""
+    found = visible_run(request, uuid)
+    mark = revision(found)
+    if request.GET.get("since") == mark:
+        return HttpResponse(status=204)
+    user = current_user(request)
+    return JsonResponse({"revision": mark, "steps": steps(found, user)})
+
+
+def revision(run: Run) -> str:
+    """Return what changes with every label, decision and step of the run."""
+    last = LabelRevision.objects.filter(label__run_uuid=run.uuid).aggregate(last=Max("pk"))["last"]
+    decided = Decision.objects.filter(run_uuid=run.uuid).aggregate(last=Max("pk"))["last"]
+    return f"{run.next_seq}.{last or 0}.{decided or 0}"
+
+
+def steps(run: Run, user: User) -> list[dict[str, Any]]:
+    """Return every step with its verdict and labels; of one that is blind for the user, nothing."""
+    hidden = {step for _, step in blind_places(user, [run.uuid])}
+    told = labels_of([run], user).get(run.uuid, {})
+    numbers = blind.finished_steps(run)[:MAX_STEPS]
+    shown = blind.steps(run, [one for one in numbers if one not in hidden], hide=False)
+    by_number = {one["step"]: one for one in shown}
+    return [
+        {"step": number, "hidden": True}
+        if number in hidden
+        else {**by_number[number], "hidden": False, "labels": told.get(number, [])}
+        for number in numbers
+        if number in hidden or number in by_number
+    ]
