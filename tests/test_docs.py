@@ -16,6 +16,8 @@ import yaml
 
 from collab_core import events as ev
 from collab_core.backends.serving import ServedTier, arguments
+from collab_core.benchmarks.grading import SCORERS
+from collab_core.benchmarks.registry import BENCHMARKS
 from collab_core.strategies.registry import STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,3 +244,14 @@ def test_the_images_build_step_collects_the_static_files(tmp_path: Path) -> None
     manifest = json.loads((tmp_path / "static" / "staticfiles.json").read_text())["paths"]
     run = (tmp_path / "static" / manifest["ui/js/run.js"]).read_text()
     assert re.findall(r'from "\./model\.[0-9a-f]{12}\.js"', run)
+
+
+def test_every_benchmark_and_every_grader_has_its_row() -> None:
+    page = _text("docs/benchmarks.md")
+    for benchmark in BENCHMARKS.values():
+        row = re.search(rf"^\| `{benchmark.name}` \|.*\| `(\w+)` \|$", page, re.M)
+        assert row is not None, benchmark.name
+        assert row[1] == benchmark.scorer
+        assert benchmark.splits[benchmark.default_split][0] in row[0]
+    graders = re.findall(r"^\| `(\w+)` \|", page.partition("## The graders")[2], re.M)
+    assert graders == list(SCORERS)
