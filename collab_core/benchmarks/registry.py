@@ -82,7 +82,7 @@ def load(name: str, where: Path, *, split: str = "", scorer: str = "") -> TaskSe
 
     Raises:
         InvalidInput: no such benchmark, split or file; a bad row (with its number); an id that comes
-            twice; a scorer that cannot grade these tasks.
+            twice; a scorer that cannot grade these tasks; a reference answer that it cannot read.
     """
     benchmark = find(name)
     split = split or benchmark.default_split
@@ -92,12 +92,17 @@ def load(name: str, where: Path, *, split: str = "", scorer: str = "") -> TaskSe
             field="split",
             hint=f"It has {', '.join(benchmark.splits)}.",
         )
-    tasks = tuple(benchmark.read(find_files(where, benchmark.splits[split]), split))
+    try:
+        tasks = tuple(benchmark.read(find_files(where, benchmark.splits[split]), split))
+    except OSError as error:
+        said = error.strerror or type(error).__name__
+        raise InvalidInput(f"{where.name} cannot be read: {said}.", field="file") from error
     if not tasks:
         raise InvalidInput(f"There are no tasks of {name} in {where.name}.", field="file")
     if scorer:
         tasks = _graded_by(scorer, tasks)
     _check_ids(tasks)
+    _check_answers(tasks)
     return TaskSet(
         name=name,
         title=benchmark.title,
@@ -142,6 +147,21 @@ def _check_ids(tasks: Sequence[BenchmarkTask]) -> None:
                 hint="Every task needs an id of its own.",
             )
         seen[task.id] = number
+
+
+def _check_answers(tasks: Sequence[BenchmarkTask]) -> None:
+    """Refuse reference answers that their own grader would not take for right."""
+    for task in tasks:
+        if task.scorer not in grading.INLINE:
+            continue
+        for answer in task.answers or ("",):
+            if grading.grade_inline(task.scorer, answer, (answer,)).outcome != "correct":
+                raise InvalidInput(
+                    f"The reference answer {answer[:80]!r} of {task.id[:80]!r} cannot be graded by "
+                    f"{task.scorer}.",
+                    field="scorer",
+                    hint="Correct it, or take another grader (--scorer).",
+                )
 
 
 def _needs(tasks: Sequence[BenchmarkTask]) -> Need:

@@ -16,6 +16,7 @@ MAX_READ_CHARS = 20_000
 TOLERANCE = Decimal("1e-6")
 _MAX_DIGITS = 100
 _DIGITS = re.compile(r"[0-9][0-9,]*")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _FRACTION = re.compile(r"\.[0-9]+")
 _EXPONENT = re.compile(r"[eE][+-]?[0-9]{1,3}(?![0-9])")
 _LETTERS = "A-J"
@@ -76,8 +77,13 @@ def last_number(text: str) -> Decimal | None:
 
 def _number(plain: str, match: re.Match[str]) -> tuple[Decimal | None, int]:
     """Return the number whose first digits were found, and where it ends."""
-    digits, end = match[0].replace(",", ""), match.end()
-    start = match.start()
+    whole, start, end = match[0].rstrip(","), match.start(), match.end()
+    end -= len(match[0]) - len(whole)
+    if not _THOUSANDS.fullmatch(whole):
+        # commas between numbers, not inside of one
+        start += whole.rfind(",") + 1
+        whole = whole.rpartition(",")[2]
+    digits = whole.replace(",", "")
     if fraction := _FRACTION.match(plain, end):
         digits, end = digits + fraction[0], fraction.end()
     elif start and plain[start - 1] == "." and not plain[start - 2 : start - 1].isdigit():

@@ -34,7 +34,7 @@ def test_the_digest_names_tasks_and_grader(tmp_path: Path) -> None:
     other = registry.load("own", path, scorer="judge")
     assert (other.needs, other.tasks[0].scorer) == ("judge", "judge")
     assert other.digest != first.digest
-    changed = write(tmp_path / "a.jsonl", [*ROWS, {"question": "?", "answer": "!"}])
+    changed = write(tmp_path / "a.jsonl", [*ROWS, {"question": "?", "answer": "x"}])
     assert registry.load("own", changed).digest != first.digest
 
 
@@ -54,6 +54,33 @@ def test_what_does_not_exist_is_refused(tmp_path: Path, given: dict[str, str], f
         registry.load(given.pop("name"), tmp_path, **given)
     assert error.value.field == field
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("scorer", "answer"),
+    [("number", "seven"), ("letter", "Paris"), ("exact", "+"), ("exact", "x" * 2_001)],
+)
+def test_a_reference_that_its_grader_cannot_read_is_refused(
+    tmp_path: Path, scorer: str, answer: str
+) -> None:
+    path = write(tmp_path / "a.jsonl", [{"id": "x", "question": "?", "answer": answer}])
+    with pytest.raises(InvalidInput, match=f"of 'x' cannot be graded by {scorer}"):
+        registry.load("own", path, scorer=scorer)
+    assert registry.load("own", path, scorer="judge").tasks
+
+
+def test_a_file_that_may_not_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.jsonl", ROWS)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # tests may run as root, whom no mode of a file stops
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InvalidInput, match=r"a\.jsonl cannot be read: Permission denied"):
+        registry.load("own", path)
 
 
 def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:

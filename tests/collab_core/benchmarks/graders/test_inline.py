@@ -27,6 +27,13 @@ from collab_core.benchmarks.graders.inline import GRADERS, last_number, option_l
         ("１２", "12"),
         ("12 or 13", "13"),
         ("v1.2.3", "3"),
+        ("18, of course", "18"),
+        ("18,", "18"),
+        ("1,2,3", "3"),
+        ("-12,13", "13"),
+        ("1,234,5", "5"),
+        ("12,345.5", "12345.5"),
+        ("-1,000", "-1000"),
     ],
 )
 def test_the_last_number_of_a_text(text: str, number: str) -> None:
