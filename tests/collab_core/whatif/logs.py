@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from collab_core import events as ev
 from collab_core.backends.base import ModelReply
 from collab_core.backends.scripted import ScriptedBackend
-from collab_core.cli import _queued
 from collab_core.domain import Fork
 from collab_core.learned.logs import LoggedRun, read_run
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import MemoryJournal
+from collab_core.runtime.opening import queued
 from collab_core.whatif.recorded import RecordedRun, recorded
 from tests.collab_core.replies import acts, answers, spec
 from tests.collab_core.runtime.test_engine import Note
@@ -48,16 +50,12 @@ def play(
 async def _execute(
     made: RunSpec, replies: Sequence[ModelReply], inherited: Sequence[ev.AnyEvent]
 ) -> list[ev.Recorded]:
-    queued = _queued(made)
+    begin = queued(made)
     if inherited:
-        queued = ev.RunQueued(
-            **{
-                **{name: getattr(queued, name) for name in queued.__struct_fields__},
-                "forked_from": Fork(run_id="parent", after_step=made.fork_step),
-            }
-        )
+        fork = Fork(run_id="parent", after_step=made.fork_step)
+        begin = msgspec.structs.replace(begin, forked_from=fork)
     begun = MemoryJournal()
-    await begun.append([queued, *inherited])
+    await begun.append([begin, *inherited])
     journal = MemoryJournal(begun.records)
     await execute(made, journal, backend=ScriptedBackend(list(replies)), tools=(Note(),))
     return journal.records
