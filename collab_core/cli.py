@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -27,12 +26,13 @@ from collab_core.runtime.journal import FileJournal, Journal, MemoryJournal
 from collab_core.runtime.opening import check_same_run, queued
 from collab_core.simulator import commands as simulator_commands
 from collab_core.strategies.base import Resources
-from collab_core.strategies.registry import STRATEGIES, find, parse_parameters
+from collab_core.strategies.registry import STRATEGIES, from_words, parse_parameters
 from collab_core.terminal import LiveView
 from collab_core.tools import commands as tool_commands
 from collab_core.tools.registry import NAMES, Catalogue, RunTools
 from collab_core.tools.sandbox import commands as sandbox_commands
 from collab_core.tools.settings import read_settings
+from collab_core.whatif import commands as whatif_commands
 
 _GIVE_THE_SAME = "Give the same, or name another file with --log."
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     learning_commands.add_parser(subparsers)
     experiment_commands.register(subparsers)
     simulator_commands.register(subparsers)
+    whatif_commands.register(subparsers)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -187,7 +188,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
     if not arguments.question.strip():
         raise InvalidInput("The question is empty.")
     raw = dict(command_ladder.pair(text, "--param") for text in arguments.param)
-    parameters = parse_parameters(arguments.strategy, _typed(arguments.strategy, raw))
+    parameters = parse_parameters(arguments.strategy, from_words(arguments.strategy, raw))
     return RunSpec(
         task=Task(
             question=arguments.question,
@@ -209,15 +210,3 @@ def _tools(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return () if text == "none" else tuple(filter(None, map(str.strip, text.split(","))))
-
-
-def _typed(strategy: str, raw: dict[str, str]) -> dict[str, object]:
-    """Turn the words of a command line into what the parameter model takes."""
-    properties = find(strategy).parameters.model_json_schema()["properties"]
-    typed: dict[str, object] = dict(raw)
-    for name, text in raw.items():
-        choices = properties.get(name, {}).get("enum", [])
-        if any(isinstance(choice, int) for choice in choices):
-            with contextlib.suppress(ValueError):
-                typed[name] = int(text)
-    return typed

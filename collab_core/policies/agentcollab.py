@@ -156,6 +156,8 @@ class AgentCollab(Policy):
 
     def __init__(self, rules: AgentCollabRules) -> None:
         self.rules = rules
+        # a subclass may look at more
+        self.by_verdicts = type(self) is AgentCollab and rules.warm_prefill == "off"
         self._state = _State()
 
     def before_step(self, context: StepContext) -> Decision:

@@ -105,10 +105,18 @@ class Policy(ABC):
     """What reads :meth:`before_texts` and :meth:`draft_texts`: set it in ``__init__``. One of your
     own without an encoder has ``stand_in`` False."""
 
+    by_verdicts: bool = False
+    """True if decisions follow from the steps' numbers, tiers, decisions and ``made_progress``, the
+    limits, the ladder, the role and ``random`` (every step or never) alone: not from texts, tools,
+    time, money, caches or the task.
+    A what-if then asks it once for states that pickle alike, which is much faster."""
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "after_generation" in cls.__dict__ and "reviews_drafts" not in cls.__dict__:
             cls.reviews_drafts = True
+        if "by_verdicts" not in cls.__dict__:
+            cls.by_verdicts = False
 
     @abstractmethod
     def before_step(self, context: StepContext) -> Decision:

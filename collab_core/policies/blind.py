@@ -111,6 +111,8 @@ class PeriodParameters(BlindParameters):
 class RandomTier(Policy):
     """Draw every step's tier with chances ``shares``, one per tier, summing to 1."""
 
+    by_verdicts = True
+
     shares: tuple[float, ...]
 
     def before_step(self, context: StepContext) -> Decision:
@@ -130,6 +132,8 @@ class RandomTier(Policy):
 @dataclass(frozen=True, kw_only=True)
 class Blocks(Policy):
     """Run ``steps`` steps on each of ``order``'s tiers in turn; the last one keeps the rest."""
+
+    by_verdicts = True
 
     order: tuple[int, ...]
     steps: int
@@ -152,6 +156,8 @@ class Period(Policy):
 
     Then every n-th step runs one tier up, every n-squared-th two tiers up, and so on to the top.
     """
+
+    by_verdicts = True
 
     period: int
     first: int

@@ -30,6 +30,8 @@ class ByRoleParameters(AgentParameters):
 class ByRole(Policy):
     """Run planners on one tier and all others on another (positions; -1 = the top)."""
 
+    by_verdicts = True
+
     planner: int
     executor: int
 

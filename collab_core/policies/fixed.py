@@ -31,6 +31,8 @@ class TierParameters(FixedParameters):
 class FixedTier(Policy):
     """Run every step on ``tier`` (position in the ladder; -1 = the top)."""
 
+    by_verdicts = True
+
     tier: int
 
     def before_step(self, context: StepContext) -> Decision:

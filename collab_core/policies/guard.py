@@ -27,6 +27,7 @@ class Guard(Policy):
         self._name = type(policy).__name__
         self.scorer = policy.scorer
         self.reviews_drafts = policy.reviews_drafts
+        self.by_verdicts = policy.by_verdicts
 
     def before_step(self, context: StepContext) -> Decision:
         decision = self._ask(Decision, lambda: self._policy.before_step(context))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,6 +92,18 @@ def parse_parameters(name: str, raw: Mapping[str, Any]) -> Parameters:
         if first["type"] == "extra_forbidden":
             what = f"{name} has no such parameter. It has: {', '.join(model.model_fields)}."
         raise InvalidInput(f"{field}: {what}" if field else what, field=field) from error
+
+
+def from_words(strategy: str, raw: Mapping[str, str]) -> dict[str, object]:
+    """Turn the words of a command line into what the parameter model takes."""
+    properties = find(strategy).parameters.model_json_schema()["properties"]
+    typed: dict[str, object] = dict(raw)
+    for name, text in raw.items():
+        choices = properties.get(name, {}).get("enum", [])
+        if any(isinstance(choice, int) for choice in choices):
+            with contextlib.suppress(ValueError):
+                typed[name] = int(text)
+    return typed
 
 
 def check_fork(parent: str, child: str) -> None:

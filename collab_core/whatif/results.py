@@ -130,6 +130,8 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
 
     pool_runs: int
     pool_steps: int
+    left_out: int
+    """Runs of the pool that could not be used."""
     thin_share: float
     """Share of the estimated steps in a situation (tier, stalled or not, early or late) of which
     the pool has fewer than ``least`` steps."""
@@ -145,7 +147,7 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     labelled: int
-    """Labelled steps that another step follows."""
+    """Labelled steps below the top tier, with a usable verdict, that another step follows."""
     false_progress: int
     """Labelled as no progress, while the verdict said progress."""
     recorded_caught: int
