@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from collab_core import events as ev
-from collab_core.backends.base import ModelReply
+from collab_core.backends.base import DeltaSink, ModelReply, ModelRequest
 from collab_core.backends.scripted import ScriptedBackend
-from collab_core.domain import Fork
+from collab_core.domain import Fork, Limits, Task, Timing, Usage
+from collab_core.experiments.setting import standing_still
 from collab_core.learned.logs import LoggedRun, read_run
 from collab_core.runtime.engine import RunSpec, execute
 from collab_core.runtime.journal import MemoryJournal
@@ -59,3 +62,65 @@ async def _execute(
     journal = MemoryJournal(begun.records)
     await execute(made, journal, backend=ScriptedBackend(list(replies)), tools=(Note(),))
     return journal.records
+
+
+CHANCES = {"small": 0.45, "large": 0.8}
+SECONDS = {"small": 1.0, "large": 3.0}
+
+
+class Trail:
+    """A task of four finds: each step finds one by its tier's chance, the last find is the answer.
+
+    Chance belongs to the run and its step, not to the strategy, so that prefixes are shared.
+    """
+
+    def __init__(self, seed: int, finds: int = 4) -> None:
+        self._seed = seed
+        self._finds = finds
+        self._calls = 0
+
+    async def complete(
+        self, request: ModelRequest, on_delta: DeltaSink | None = None
+    ) -> ModelReply:
+        await asyncio.sleep(0)
+        self._calls += 1
+        chance = random.Random(f"{self._seed}/{self._calls}/{request.tier.name}")
+        found = chance.random() < CHANCES[request.tier.name]
+        self._finds -= found
+        took = SECONDS[request.tier.name] * chance.uniform(0.8, 1.2)
+        made = acts(int(found)) if self._finds else answers(chance.choice(["Paris", "Rome"]))
+        prompt = 100 * self._calls
+        return replace(
+            made,
+            usage=Usage(input_tokens=prompt, cached_tokens=prompt - 100, output_tokens=20),
+            timing=Timing(first_token_s=0.1, decode_s=took, total_s=0.1 + took),
+        )
+
+    async def aclose(self) -> None:
+        pass
+
+
+def trails(
+    strategy: str, count: int, parameters: dict[str, Any] | None = None
+) -> list[list[ev.Recorded]]:
+    """Return the logs of so many tasks under a strategy."""
+    return [asyncio.run(_trail(strategy, parameters or {}, number)) for number in range(count)]
+
+
+async def _trail(strategy: str, parameters: dict[str, Any], number: int) -> list[ev.Recorded]:
+    made = spec(
+        strategy,
+        parameters=parameters,
+        seed=number,
+        task=Task(question=f"Question {number}?", task_id=f"t{number}"),
+        limits=Limits(max_steps=30),
+    )
+    begun = MemoryJournal()
+    await begun.append([queued(made)])
+    journal = MemoryJournal(begun.records)
+    await execute(made, journal, backend=Trail(number), tools=(Note(),), clock=standing_still)
+    return journal.records
+
+
+def read_all(logs: Sequence[Sequence[ev.Recorded]]) -> list[RecordedRun]:
+    return [read(records, f"r{number}") for number, records in enumerate(logs)]
