@@ -55,7 +55,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add("--level", type=float, default=0.95, help="of the intervals, between 0 and 1 (0.95)")
     add("--seed", type=int, default=0, help="of what is drawn")
-    add("--encoder", default=os.environ.get("TANDEM_ENCODER", "hashed"), help=argparse.SUPPRESS)
+    add(
+        "--encoder",
+        default=os.environ.get("TANDEM_ENCODER", "hashed"),
+        help="as for run",
+    )
     add("--json", action="store_true", help="everything, run by run, as one JSON object")
     parser.set_defaults(func=run)
 

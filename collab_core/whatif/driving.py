@@ -12,7 +12,7 @@ import pickle
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -259,7 +259,9 @@ class ByStep:
         index, own = len(one.shown) + 1, one.decision.tier
         check = donor.check
         if check.made_progress != progress:
-            check = replace(check, made_progress=progress)
+            known = check.indicator is not None
+            indicator: Literal[0, 1] | None = (1 if progress else 0) if known else None
+            check = replace(check, indicator=indicator, made_progress=progress)
         record = replace(
             donor,
             index=index,

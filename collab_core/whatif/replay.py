@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from collections import defaultdict
@@ -30,7 +31,7 @@ class Resume:
     """The first one that the log does not hold as wanted."""
     divergence: Divergence
     policy: Policy
-    """It has seen all steps before; another run of it needs a copy."""
+    """It has seen all steps before and none behind; each continuation needs a copy."""
     decision: Decision
     """Its answer for that step."""
     random_state: tuple[Any, ...]
@@ -143,7 +144,8 @@ class _Walk:
             instance=self.instance,
             step=step,
             divergence=self._divergence(step, answer),
-            policy=self.policy,
+            # it goes on to be asked what it would do if it took over
+            policy=copy.deepcopy(self.policy) if self.policy.scorer is None else self.policy,
             decision=answer.decision,
             random_state=self._random.getstate(),
             seen=tuple(self._shown),

@@ -86,3 +86,17 @@ def test_the_graph_is_shared_by_runs_of_a_policy_that_does_not_draw() -> None:
     count = len(begun) * EACH
     graph.advance(np.ones(count, bool), happened(begun[0].replayed.run, np.zeros(count, bool)))
     assert len(set(graph._at.tolist())) == 1
+
+
+@pytest.mark.parametrize("way", [ByVerdicts, ByStep])
+def test_continuations_begin_in_the_state_before_the_divergence(way: Any) -> None:
+    run = play("small", [0, 0, 0, 1, 0, 1])
+    one = replayed(run, wanted(run, "agentcollab", {"warm_up_steps": 0}))
+    assert one.resume is not None
+    assert (one.resume.decision.level, one.resume.step.number) == (1, 2)
+    going = way([Start(one, one.resume)], 2)
+    going.advance(np.ones(2, bool), happened(run, np.asarray([False, True])))
+    # by hand: a second stall stays with the large tier, progress hands back
+    assert going.tiers().tolist() == [1, 0]
+    going.advance(np.ones(2, bool), happened(run, np.asarray([True, False])))
+    assert going.tiers().tolist() == [0, 1]
