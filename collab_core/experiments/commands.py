@@ -19,8 +19,12 @@ from collab_core.domain import Tier
 from collab_core.errors import RunCancelled
 from collab_core.experiments import paper, paper_report, shipped
 from collab_core.experiments.definition import Definition, build
+from collab_core.experiments.export import FORMATS, export
+from collab_core.experiments.folder import read_trials
 from collab_core.experiments.local import Means, prepared
+from collab_core.experiments.published import beside
 from collab_core.experiments.runner import RunOptions, run_experiment
+from collab_core.experiments.table import table
 
 _EVERY_S = 2.0
 _TASKS_HELP = "a task set in JSON lines, or NAME=BENCHMARK:PATH"
@@ -34,6 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _register_run(actions)
     _register_paper(actions)
+    _register_table(actions)
     listed = actions.add_parser("list", help="list the definitions that come with Tandem")
     listed.set_defaults(func=show_list)
 
@@ -104,6 +109,34 @@ def reproduce_paper(args: argparse.Namespace) -> int:
         sys.stdout.write(paper_report.markdown(made[-1]))
     if args.json:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    return 0
+
+
+def _register_table(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser("table", help="print the table of a folder, finished or not")
+    add = parser.add_argument
+    add("folder", type=Path)
+    add("--format", choices=[*FORMATS, "latex"], default="md", help="latex = tex")
+    add("--baseline", help="the arm that speedups are against, instead of the definition's")
+    add("--published", help="published rows to lay below, instead of the definition's; or none")
+    parser.set_defaults(func=show_table)
+
+
+def show_table(args: argparse.Namespace) -> int:
+    """Print the table of all trials so far.
+
+    Raises:
+        InvalidInput: the folder holds no experiment, a log is damaged, or there is no such baseline or
+            published table.
+    """
+    definition, read = read_trials(args.folder)
+    baseline = definition.baseline if args.baseline is None else args.baseline
+    labels = [arm.label for arm in definition.arms]
+    made = table([trial for trial, _ in read], arms=labels, baseline=baseline)
+    name = definition.published if args.published is None else args.published
+    if name not in ("", "none"):
+        made = beside(made, name)
+    sys.stdout.write(export(made, "tex" if args.format == "latex" else args.format))
     return 0
 
 

@@ -126,12 +126,11 @@ def read_definition(folder: Path) -> Definition:
     Raises:
         InvalidInput: there is none.
     """
-    try:
-        return parse((folder / DEFINITION_FILE).read_bytes())
-    except OSError as error:
+    if not (folder / SETTING_FILE).exists():
         raise InvalidInput(
-            f"{folder.name} holds no experiment ({DEFINITION_FILE} is missing).", field="folder"
-        ) from error
+            f"{folder.name} holds no experiment ({SETTING_FILE} is missing).", field="folder"
+        )
+    return parse((folder / DEFINITION_FILE).read_bytes())
 
 
 @contextmanager

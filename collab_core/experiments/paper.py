@@ -21,6 +21,7 @@ from collab_core.experiments import shipped
 from collab_core.experiments.definition import Definition, build
 from collab_core.experiments.folder import TRIALS_FOLDER, file_name, read_trials
 from collab_core.experiments.local import Means
+from collab_core.experiments.published import find
 from collab_core.experiments.records import Trial
 from collab_core.experiments.runner import RunOptions
 from collab_core.experiments.table import Table, table
@@ -59,31 +60,27 @@ class Variant:
     published: dict[str, Goal]
 
 
-DDV2 = {
-    "Small": Goal(accuracy=18.3, speedup=1.54),
-    "Large": Goal(accuracy=34.6, speedup=1.00),
-    "Random": Goal(accuracy=22.3),
-    "RouteLLM": Goal(accuracy=28.2, speedup=1.09),
-    "FrugalGPT": Goal(accuracy=27.2, speedup=1.29),
-    "AgentCollab (static)": Goal(accuracy=32.5, speedup=1.32),
-    "AgentCollab": Goal(accuracy=33.9, speedup=1.36),
-}
-"""Speedups are second-hand: the text at hand had lost them."""
-WEBSAILOR = {
-    "Small": Goal(accuracy=14.2, speedup=2.03),
-    "Large": Goal(accuracy=25.5, speedup=1.00),
-    "Random": Goal(accuracy=14.9),
-    "RouteLLM": Goal(accuracy=20.0),
-    "FrugalGPT": Goal(accuracy=19.7),
-    "AgentCollab": Goal(accuracy=22.5, speedup=1.50),
-}
+def _goals(name: str, small: str, large: str, **others: tuple[str, str]) -> dict[str, Goal]:
+    """Return a published Table 1 by the labels of our arms; ``others``: from which table and row."""
+    same = ("Random", "RouteLLM", "FrugalGPT", "AgentCollab")
+    places = {"Small": (name, small), "Large": (name, large), **{arm: (name, arm) for arm in same}}
+    return {arm: _goal(*place) for arm, place in (places | others).items()}
+
+
+def _goal(name: str, arm: str) -> Goal:
+    row = next(row for row in find(name).table.rows if row.arm == arm)
+    accuracy = row.figure("accuracy").value
+    assert accuracy is not None
+    return Goal(accuracy=round(100 * accuracy, 2), speedup=row.figure("speedup").value)
+
+
+_STATIC = {"AgentCollab (static)": ("agentcollab-table-2", "AgentCollab (static)")}
+DDV2 = _goals("agentcollab-table-1-ddv2-browsecomp-zh", "Small 7B", "Large 38B", **_STATIC)
+WEBSAILOR = _goals("agentcollab-table-1-websailor-browsecomp-zh", "Small 7B", "Large 32B")
 VARIANTS = {
     variant.name: variant
     for variant in (
         Variant(name="ddv2", agent="react", ladder="ddv2-7b-38b", published=DDV2),
-        Variant(
-            name="ddv2-team", agent="planner-executor", ladder="ddv2-7b-38b-team", published=DDV2
-        ),
         Variant(name="websailor", agent="react", ladder="websailor-7b-32b", published=WEBSAILOR),
     )
 }
@@ -114,8 +111,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[str, int]
     target_share: float
     held_out: dict[str, float | None]
-    trained_s: float
-    """Wall seconds of the training on this machine, without the runs."""
+    trained_s: float | None
+    """Wall seconds of the training on this machine, without the runs; None = not kept."""
 
 
 class Miss(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,11 +221,11 @@ def _router(name: str, place: Path) -> Router:
         began = time.monotonic()
         train(ROUTERS[name], Source.of_logs(read_logs(logs)), folder, {}, encoder="hashed")
         notes.write_text(f"{time.monotonic() - began:.1f}", encoding="utf-8")
-    seconds = float(notes.read_text(encoding="utf-8")) if notes.exists() else 0.0
+    seconds = float(notes.read_text(encoding="utf-8")) if notes.exists() else None
     return _described(name, read_manifest(folder), seconds)
 
 
-def _described(name: str, manifest: Manifest, seconds: float) -> Router:
+def _described(name: str, manifest: Manifest, seconds: float | None) -> Router:
     encoder = manifest.encoder
     return Router(
         name=name,

@@ -95,10 +95,11 @@ def _router(router: Router) -> str:
     shown = ", ".join(f"{name} {known[name]:.3f}" for name in ("auc", "base_rate") if name in known)
     stand_in = ", a stand-in that knows no meaning" if router.stand_in else ""
     splits = ", ".join(f"{size} {name}" for name, size in router.splits.items())
+    took = "" if router.trained_s is None else f"; trained in {router.trained_s:.0f} s"
     return (
         f"- {router.name}: {router.runs} runs of {router.tasks} tasks ({splits} examples), encoder "
         f"{router.encoder}{stand_in}; threshold for a share of {router.target_share:g} on the "
-        f"calibration split; held out: {shown}; trained in {router.trained_s:.0f} s."
+        f"calibration split; held out: {shown}{took}."
     )
 
 

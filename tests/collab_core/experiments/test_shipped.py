@@ -6,6 +6,7 @@ import pytest
 
 from collab_core.errors import InvalidInput
 from collab_core.experiments import shipped
+from collab_core.experiments.published import find
 from collab_core.experiments.setting import limits_of
 from collab_core.simulator.presets import preset_names
 from collab_core.strategies.registry import parse_parameters
@@ -20,6 +21,8 @@ def test_a_shipped_definition_can_be_run_as_it_is(name: str) -> None:
     for arm in definition.arms:
         parse_parameters(arm.strategy, arm.parameters)
         assert arm.ladder in preset_names()
+    if definition.published:
+        assert find(definition.published).table.rows
 
 
 def test_the_paper_has_its_tables() -> None:
