@@ -157,6 +157,7 @@ INSTALLED_APPS = [
     "webapp.learning",
     "webapp.experiments",
     "webapp.review",
+    "webapp.discussion",
     "webapp.api",
 ]
 MIDDLEWARE = [

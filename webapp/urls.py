@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("webapp.strategies.urls")),
     path("", include("webapp.learning.urls")),
     path("", include("webapp.review.urls")),
+    path("", include("webapp.discussion.urls")),
     path("", include("webapp.tiers.urls")),
     path("", include("webapp.teams.urls")),
 ]

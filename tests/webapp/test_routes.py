@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
@@ -17,6 +18,8 @@ from tests.webapp.learning.material import make_training, make_weights
 from tests.webapp.personas import Room, make_collection
 from tests.webapp.review.material import make_queue
 from tests.webapp.runs.test_fold import finished
+from webapp.discussion import services as discussion
+from webapp.discussion.models import Comment, Notification
 from webapp.experiments.models import Experiment
 from webapp.learning.models import Training, Weights
 from webapp.review.models import Item, LabelSet, Queue, Reservation, Skip, StepLabel
@@ -114,6 +117,13 @@ PAGES: dict[str, Row] = {
     "runs/<uuid:uuid>/rerun/": Row("member", "POST"),
     "runs/<uuid:uuid>/fork/": Row("member", "POST", FORK),
     "runs/<uuid:uuid>/fork/parameters/": Row("member"),
+    "runs/<uuid:uuid>/comments.json": Row("run"),
+    "runs/<uuid:uuid>/comments/add/": Row("label", "POST", {"text": "Look at this."}),
+    "comments/<uuid:uuid>/edit/": Row("label", "POST", {"text": "Look again."}),
+    "comments/<uuid:uuid>/delete/": Row("label", "POST"),
+    "notifications/": Row("own"),
+    "notifications/read/": Row("own", "POST"),
+    "notifications/<int:pk>/open/": Row("own", "POST"),
     "teams/audit/": Row("own-room"),
     "teams/audit/export.csv": Row("own-room"),
     "teams/audit/export.jsonl": Row("own-room"),
@@ -147,6 +157,14 @@ API: dict[str, tuple[Row, ...]] = {
     "api/v1/runs/<uuidstr:uuid>/cancel": (Row("api-member", "POST"),),
     "api/v1/runs/<uuidstr:uuid>/fork": (
         Row("api-member", "POST", {"after_step": 1, "strategy": "large"}),
+    ),
+    "api/v1/runs/<uuidstr:uuid>/comments": (
+        Row("api-run"),
+        Row("api-label", "POST", {"text": "Look at this."}),
+    ),
+    "api/v1/comments/<uuidstr:uuid>": (
+        Row("api-label", "PATCH", {"text": "Look again."}),
+        Row("api-label", "DELETE"),
     ),
     "api/v1/strategies": (Row("api"),),
     "api/v1/trainings": (
@@ -267,6 +285,10 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
     pk = Membership.objects.get(user=room.users["vera"]).pk
     if "tokens" in path and role in room.users:
         pk = Token.objects.issue(room.users[role], "t")[0].pk
+    if "notifications" in path and role in room.users:
+        pk = _notification(room, run, role)
+    if path.startswith(("comments/", "api/v1/comments/")):
+        uuid = _comment(room, run, role if allowed("label", role) else "alice").uuid
     path = (
         path.replace("/parameters/", "/parameters/?strategy=large")
         .replace("<uuid:uuid>", str(uuid))
@@ -285,16 +307,28 @@ def _link(room: Room) -> str:
     return invite(room.workspace, room.users["alice"], role="member", days=7)
 
 
-def ask(room: Room, run: Run, path: str, row: Row, role: str) -> Any:
+def _comment(room: Room, run: Run, author: str) -> Comment:
+    return discussion.add(run, room.users[author], f"By {author}", uuid=uuid4())
+
+
+def _notification(room: Room, run: Run, reader: str) -> int:
+    """Return a notification of the reader's; also of a stranger's, about his own run."""
+    comment = _comment(room, run, "bob")
+    if reader == "charlie":
+        Comment.objects.filter(pk=comment.pk).update(workspace=room.other)
+    told, _ = Notification.objects.get_or_create(user=room.users[reader], comment=comment)
+    return told.pk
+
+
+def ask(room: Room, url: str, row: Row, role: str) -> Any:
     client = Client() if role == "anonymous" or row.kind.startswith("api") else room.client(role)
     extra: dict[str, Any] = {}
-    url = filled(room, run, path, role)
     if row.kind.startswith("api"):
         extra = room.bearer(role) if role != "anonymous" else {}
-        url += "?collection=docs" if path.endswith("/tasks") else ""
+        url += "?collection=docs" if url.endswith("/tasks") else ""
         text = json.dumps(row.body).replace("LADDER", str(room.ladder.uuid))
-        if row.method == "POST":
-            return client.post(url, text, content_type="application/json", **extra)
+        if row.body is not None or row.method == "POST":
+            return client.generic(row.method, url, text, "application/json", **extra)
     if row.body is None:
         return client.generic(row.method, url, **extra)
     ladder = str(room.ladder.uuid)
@@ -311,8 +345,9 @@ CASES = list(PAGES.items()) + [(path, row) for path, rows in API.items() for row
     ("path", "row"), CASES, ids=[f"{r.method}-{p or 'root'}" for p, r in CASES]
 )
 def test_a_route_lets_in_who_may(room: Room, run: Run, path: str, row: Row, role: str) -> None:
+    url = filled(room, run, path, role)
     before = state()
-    answer = ask(room, run, path, row, role)
+    answer = ask(room, url, row, role)
     status = answer.status_code
     if not allowed(row.kind, role) and status >= 400:
         assert state() == before, "it was refused but it did something"
@@ -345,7 +380,7 @@ def state() -> list[Any]:
         Weights,
         AuditEntry,
     )
-    models += (Workspace, Invitation, Experiment)
+    models += (Workspace, Invitation, Experiment, Comment)
     models += (LabelSet, Queue, Item, StepLabel, Reservation, Skip)
     return [list(model.objects.order_by("pk").values()) for model in models]
 

@@ -18,7 +18,7 @@ from ninja.security import HttpBearer
 
 from collab_core.errors import InvalidInput
 from collab_core.strategies.registry import STRATEGIES
-from webapp.api import experiments, learning, review
+from webapp.api import discussion, experiments, learning, review
 from webapp.api.access import ERRORS, IDEMPOTENCY_KEY, membership_of, named, user_of
 from webapp.api.schemas import (
     CollectionOut,
@@ -318,5 +318,6 @@ def list_tasks(
 api.add_router("", learning.router)
 api.add_router("", review.router)
 api.add_router("", experiments.router)
+api.add_router("", discussion.router)
 urls = api.urls
 _open_routes(urls[0])
