@@ -25,6 +25,7 @@ A_MINUTE, AN_HOUR = 20, 200
 CALLS_AN_HOUR = 200
 """People that one person may call by mentions."""
 ON_A_RUN = 2_000
+MAX_STEP = 1_000_000
 
 
 def add(run: Run, user: User, text: str, *, step: int | None = None, uuid: UUID) -> Comment:
@@ -121,7 +122,10 @@ def _earlier(run: Run, user: User, uuid: UUID) -> Comment | None:
 
 
 def _check_step(run: Run, step: int | None) -> None:
-    if step is not None and not RunEvent.objects.filter(run=run, step=step).exists():
+    if step is None:
+        return
+    # step 0 is what belongs to no step
+    if not 1 <= step <= MAX_STEP or not RunEvent.objects.filter(run=run, step=step).exists():
         raise InvalidInput(
             f"{run.ref} has no step {step}.", field="step", hint=f"It has {run.steps} so far."
         )

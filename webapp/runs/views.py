@@ -132,11 +132,13 @@ def visible_run(request: HttpRequest, uuid: UUID) -> Run:
 def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show the page that follows a run."""
     run = visible_run(request, uuid)
-    may_run = role_in(current_user(request), run.workspace_id).may_run
+    membership = role_in(current_user(request), run.workspace_id)
+    may_run = membership.may_run
     strategy = STRATEGIES.get(run.strategy)
     context: dict[str, Any] = {
         "run": run,
         "may_run": may_run,
+        "may_review": membership.may_review,
         "kpis": [(key, _top_words(run) if key == "top" else label) for key, label in KPIS],
         "strategy_title": strategy.title if strategy else run.strategy,
         "plotly_js": static(PLOTLY_URL_PATH),

@@ -1,5 +1,6 @@
 // One card of the trajectory, built from a step's record and its bodies. All text is hostile: text nodes only.
 import { h, icon } from "./dom.js";
+import { commentButton } from "./discussion.js";
 import { instanceName } from "./instances.js";
 import { capital, isParallel, isStall, liveText, runningSteps, thought, tierLook } from "./model.js";
 import { count, plural, seconds, usd, verdict } from "./format.js";
@@ -48,6 +49,7 @@ export function stepCard(model, row, options) {
       check?.rationale ? h("span", { class: `rationale${options.open ? "" : " clip"}` }, check.rationale) : null,
       h("span", { class: "row-end step-buttons" },
         long.any || options.open ? h("button", { type: "button", class: "btn btn-ghost btn-compact", "aria-expanded": options.open, "aria-label": `${options.open ? "Show less" : "Show all"} of step ${row.step}`, onclick: () => options.onToggle(row.step) }, options.open ? "Show less" : "Show all") : null,
+        commentButton(row.step),
         // a fork shares whole steps of the main agent, with all that its helpers did in them
         options.mayRun && !step.scope ? h("button", { type: "button", class: "btn btn-ghost btn-compact", "data-fork": row.step, "aria-label": `Fork after step ${row.step}` }, icon("git-branch"), "Fork") : null)),
     ...(options.open ? details(step, check) : []));

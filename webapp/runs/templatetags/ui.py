@@ -25,6 +25,7 @@ register = template.Library()
 SPRITE = [
     "arrow-down",
     "arrow-up",
+    "bell",
     "brain",
     "check",
     "chevron-down",
@@ -49,6 +50,7 @@ SPRITE = [
     "list",
     "loader-circle",
     "log-out",
+    "message-square",
     "moon",
     "pencil",
     "play",
