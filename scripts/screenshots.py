@@ -209,6 +209,8 @@ def _pages(paths: list[str]) -> dict[str, str]:
         "train": "/strategies/train/isotonic/",
         "tiers": "/tiers/",
         "team": "/teams/",
+        "audit": "/teams/audit/",
+        "notifications": "/notifications/",
     }
 
 

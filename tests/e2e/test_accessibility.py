@@ -49,7 +49,18 @@ def _reconnecting(page: Page) -> None:
 
 Scheme = Literal["light", "dark"]
 PAGES = (
-    *("login", "list", "new run", "strategies", "tiers", "endpoint", "team", "compare"),
+    *(
+        "audit",
+        "notifications",
+        "login",
+        "list",
+        "new run",
+        "strategies",
+        "tiers",
+        "endpoint",
+        "team",
+        "compare",
+    ),
     *("finished", "running", "failed", "train", "weights"),
 )
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
@@ -68,6 +79,8 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "tiers": ("alice", "/tiers/", None),
     "endpoint": ("alice", "/tiers/endpoints/new/", None),
     "team": ("alice", "/teams/", None),
+    "audit": ("alice", "/teams/audit/", None),
+    "notifications": ("bob", "/notifications/", None),
     "compare nothing": ("alice", "/compare/", None),
     "compare": ("alice", "/compare/?runs={finished},{failed},{running}", None),
     **{state: ("alice", f"/runs/{{{state}}}/", None) for state in PLANTED},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -26,7 +27,7 @@ def log(request: HttpRequest) -> HttpResponse:
     query = _query(request)
     context = {
         "page": page,
-        "rows": [(row, _label(row)) for row in page.rows],
+        "rows": [(row, _label(row), _facts(row)) for row in page.rows],
         "filters": filters,
         "filtered": any(filters),
         "people": audit_log.people(workspace),
@@ -47,6 +48,21 @@ def _query(request: HttpRequest) -> dict[str, str]:
 def _label(row: AuditEntry) -> str:
     """Return the action in words; one of a later version is shown as it is stored."""
     return str(Action(row.action).label) if row.action in Action.values else row.action
+
+
+def _facts(row: AuditEntry) -> list[tuple[str, str]]:
+    """Return the detail in words."""
+    return [(key.replace("_", " "), _words(value)) for key, value in row.detail.items()]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+    return "none" if value is None else str(value)
 
 
 def _kinds() -> list[tuple[str, list[tuple[str, str]]]]:
