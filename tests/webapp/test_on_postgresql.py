@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.services
 @pytest.mark.timeout(400)
 def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> None:
-    """Everything below ``runs``, ``api``, ``teams`` and ``experiments`` is run again, on a real server."""
+    """The applications that lean on the database are tested again, on a real server."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"),
@@ -24,6 +24,7 @@ def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> N
                 "tests/webapp/api",
                 "tests/webapp/teams",
                 "tests/webapp/experiments",
+                "tests/webapp/discussion",
                 "-m",
                 "not services and not faults",
             ),

@@ -48,7 +48,8 @@ class Filters(NamedTuple):
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> Filters:
         keys = ("q", "who", "action", "from", "to")
-        return cls(*(str(query.get(key, ""))[:200].strip() for key in keys))
+        values = (str(query.get(key, "")).replace("\x00", "") for key in keys)
+        return cls(*(value[:200].strip() for value in values))
 
 
 class Page(NamedTuple):
@@ -142,7 +143,7 @@ def _day(raw: str, notices: list[str]) -> dt.datetime | None:
 def _with_words(
     rows: QuerySet[AuditEntry], prefix: str, text: str, notices: list[str]
 ) -> QuerySet[AuditEntry]:
-    terms = text.replace("\x00", "").split()[:MAX_TERMS]
+    terms = text.split()[:MAX_TERMS]
     if not terms:
         return rows
     said = Q()

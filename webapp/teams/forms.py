@@ -52,6 +52,12 @@ class SettingsForm(forms.Form):
         help_text="Reviewers see verdict, tier and others' labels only after they saved their own.",
     )
 
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise forms.ValidationError("Use printable characters only.")
+        return name
+
 
 class AccountForm(UserCreationForm[User]):
     """A new account; names that differ in case only are one name."""

@@ -125,7 +125,8 @@ def check_attempts(invitation: Invitation) -> None:
 
 def count_attempt(invitation: Invitation) -> None:
     """Keep that somebody was refused. Call outside of the transaction that is given up."""
-    Invitation.objects.filter(pk=invitation.pk).update(attempts=F("attempts") + 1)
+    few = Invitation.objects.filter(pk=invitation.pk, attempts__lt=MAX_ATTEMPTS)
+    few.update(attempts=F("attempts") + 1)
 
 
 def _check_person(invitation: Invitation, user: User) -> None:

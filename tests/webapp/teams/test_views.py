@@ -106,7 +106,8 @@ def test_settings_are_stored_and_each_change_is_recorded(alice: Client, room: Ro
 
 
 def test_a_workspace_keeps_a_name(alice: Client, room: Room) -> None:
-    assert alice.post("/teams/settings/", {"name": "  "}).status_code == 422
+    for name in ("  ", "a\u202eb", "x" * 81):
+        assert alice.post("/teams/settings/", {"name": name}).status_code == 422
     room.workspace.refresh_from_db()
     assert (room.workspace.name, room.workspace.blind_review) == ("Room", True)
 
