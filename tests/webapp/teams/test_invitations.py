@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -173,3 +174,28 @@ def test_accepting_needs_the_forms_token(room: Room) -> None:
 def test_what_cannot_be_offered_is_refused(alice: Client, room: Room, form: dict[str, str]) -> None:
     assert alice.post("/teams/invitations/add/", form).status_code == 422
     assert not Invitation.objects.exists()
+
+
+def test_nothing_of_it_needs_redis(
+    room: Room, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    """The cache and the channel layer point at a port where nobody listens."""
+    dead = "redis://127.0.0.1:1/0"
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": dead}
+    }
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [dead]},
+        }
+    }
+    dora = Client()
+    assert dora.post(link(room), DORA).status_code == 302
+    assert role_of(room, "dora") == "reviewer"
+    member = Membership.objects.get(user__username="dora").pk
+    with django_capture_on_commit_callbacks(execute=True) as called:
+        room.client("alice").post(f"/teams/members/{member}/remove/")
+    assert len(called) == 1, "the sockets are told, or it is tried"
+    assert role_of(room, "dora") is None
+    assert dora.get("/").status_code == 404
