@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,9 +22,12 @@ from collab_core.learned.logs import read_logs
 from collab_core.learned.published import load_hf_classifier
 from collab_core.learned.store import Manifest, read_manifest
 from collab_core.learned.trainer import Pair, Progress, Source
-from collab_core.learned.training import TRAINERS, pairs_digest, train
+from collab_core.learned.training import TRAINERS, find_trainer, pairs_digest, train
+from collab_core.review.files import MAX_BYTES, form_of, read_labels
+from collab_core.review.labels import Label
 
 MAX_PAIR_LINES = 200_000
+LABEL_FILES = ("labels.jsonl", "labels.csv")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +49,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--logs", type=Path, nargs="+", default=[], help="logs (.jsonl) or folders of them")
+    add(
+        "--labels",
+        type=Path,
+        help="people's labels on steps of --logs (.jsonl or .csv); a file labels.jsonl or labels.csv "
+        "in a folder of --logs is found by itself",
+    )
     add("--pairs", type=Path, help="JSON lines with prompt and winner (strong, weak or tie)")
     add(
         "--ladder",
@@ -133,6 +142,9 @@ def describe(manifest: Manifest) -> str:
         for share in (0.1, 0.25, 0.5, 0.75, 0.9):
             point = manifest.threshold_for_share(share)
             lines.append(f"  {point.threshold:.4g} -> {point.large_share:.0%}")
+    for title, table in manifest.tables.items():
+        lines += [f"{title.lower()}:", f"  {' | '.join(table.columns)}"]
+        lines += ["  " + " | ".join(map(_cell, row)) for row in table.rows]
     lines += [f"note: {note}" for note in manifest.notes]
     return "\n".join(_plain(line) for line in lines) + "\n"
 
@@ -148,7 +160,13 @@ def _source(args: argparse.Namespace, open_while_training: ExitStack) -> Source:
     if not args.logs:
         raise InvalidInput("Nothing to learn from: give --logs.", field="logs")
     published = None if args.classifier is None else load_hf_classifier(args.classifier, "routellm")
-    return Source.of_logs(read_logs(args.logs), classifier=published)
+    beside = labels_beside(args.logs)
+    logs = read_logs(args.logs, leave_out=frozenset(beside))
+    if not find_trainer(args.kind).needs_labels:
+        return Source.of_logs(logs, classifier=published)
+    files = beside if args.labels is None else [args.labels]
+    labels = [label for file in files for label in read_label_file(file)]
+    return Source.of_logs(logs, labels=labels)
 
 
 def _watch_stdin() -> None:
@@ -156,6 +174,43 @@ def _watch_stdin() -> None:
         continue
     # at once, also out of a long fit: nothing is written before the end
     os._exit(1)
+
+
+def labels_beside(paths: Sequence[Path]) -> list[Path]:
+    """Return the label files that lie in folders of logs."""
+    return [
+        file
+        for path in paths
+        for name in LABEL_FILES
+        if path.is_dir() and (file := path / name).is_file()
+    ]
+
+
+def read_label_file(path: Path) -> list[Label]:
+    """Read a label file of which every line must be right.
+
+    Raises:
+        InvalidInput: it cannot be read, holds no label, or a line is none; the message names the line.
+    """
+    form = form_of(path.name)
+    try:
+        with path.open("rb") as file:
+            blob = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        what = f"{path.name} cannot be read: {error.strerror}."
+        raise InvalidInput(what, field="labels") from error
+    labels, errors, bad = read_labels(blob, form=form)
+    if errors:
+        line, message = errors[0]
+        more = f" and {bad - 1} more lines are none either" if bad > 1 else ""
+        raise InvalidInput(
+            f"{path.name}, line {line} is no label: {message}{more}.",
+            field="labels",
+            hint="Give a label set as it was exported; docs/labels.md has the format.",
+        )
+    if not labels:
+        raise InvalidInput(f"{path.name} holds no labels.", field="labels")
+    return labels
 
 
 class _PairLine(msgspec.Struct):
@@ -252,6 +307,12 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not separator or not name:
         raise InvalidInput(f"{option} {text[:80]} is not NAME=VALUE.")
     return name, value
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,6 @@ replay and a training set see the same. Texts are hostile; they are only compare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collab_core.domain import StepRecord, ToolCall
@@ -18,6 +17,8 @@ _REFERENCE = re.compile(
 )
 """A document as the tools show it: a hit or a page of a collection, a page or a hit of the web."""
 _MAX_CHARS = 100_000
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_WORD = re.compile(f"[{_CJK}]{{2,}}|[^\\W{_CJK}_]{{3,}}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,10 @@ class Evidence:
     rationale_chars: int
     rationale_repeated: bool
     """Word for word that of an earlier step."""
+    rationale_news: int
+    """Different words of the rationale that the judged observation brought: no earlier one has them."""
+    action_news: int
+    """Different words of the call's arguments that the observation before it brought."""
 
 
 class Tracker:
@@ -68,6 +73,10 @@ class Tracker:
         self._observations: set[int] = set()
         self._documents: set[tuple[str, str]] = set()
         self._rationales: set[str] = set()
+        self._words: set[str] = set()
+        """Of all observations so far."""
+        self._news: set[str] = set()
+        """Of the latest one, those that no earlier one has."""
         self._last: Shown | None = None
         self._position = 0
         self._since_new = 0
@@ -77,6 +86,8 @@ class Tracker:
         """Return what ``step``, the next one, shows."""
         self._position += 1
         own = self._shown(step)
+        before, self._news = self._news, words_of(step.observation) - self._words
+        self._words |= self._news
         self._since_new = 0 if own.new_documents else self._since_new + 1
         inline = "<progress>" in step.text
         rationale = " ".join(step.check.rationale.lower().split())
@@ -88,6 +99,8 @@ class Tracker:
             stalls=self._stalls,
             rationale_chars=len(rationale),
             rationale_repeated=bool(rationale) and rationale in self._rationales,
+            rationale_news=len(words_of(rationale) & (before if inline else self._news)),
+            action_news=len(words_of(step.tool_arguments) & before),
         )
         self._last = own
         self._rationales.add(rationale)
@@ -119,7 +132,17 @@ class Tracker:
         return shown
 
 
-def evidence_of(steps: Iterable[StepRecord]) -> list[Evidence]:
-    """Return the evidence of every step of one agent instance."""
-    tracker = Tracker()
-    return [tracker.add(step) for step in steps]
+def words_of(text: str) -> set[str]:
+    """Return the different words of at least three letters; of Chinese, Japanese and Korean text,
+    which has no spaces, the pairs of neighbouring characters.
+
+    >>> sorted(words_of("The Bell of Ur, 1250: the bell")), sorted(words_of("北京市"))
+    (['1250', 'bell', 'the'], ['京市', '北京'])
+    """
+    found: set[str] = set()
+    for word in _WORD.findall(text[:_MAX_CHARS].casefold()):
+        if word[0] >= "\u3040":
+            found.update(word[at : at + 2] for at in range(len(word) - 1))
+        else:
+            found.add(word)
+    return found

@@ -121,17 +121,23 @@ class _Branch:
         self.started = None
 
 
-def read_logs(paths: Sequence[Path], *, ladder: Sequence[TierSnapshot] | None = None) -> Logs:
+def read_logs(
+    paths: Sequence[Path],
+    *,
+    ladder: Sequence[TierSnapshot] | None = None,
+    leave_out: frozenset[Path] = frozenset(),
+) -> Logs:
     """Read runs from JSON-lines files and folders of them (``--log`` or an export).
 
-    A file may hold several runs one after the other. Runs without an end are left out and counted.
+    ``leave_out``: files of the folders that are no logs. A file may hold several runs one after the other. Runs without an end are left out and counted.
 
     Raises:
         InvalidInput: a file cannot be read or is no log, there is no finished run at all, or the
             runs have different ladders (or another one than ``ladder``).
     """
     source = ", ".join(path.name for path in paths)[:500]
-    return collect(_runs_in(_files(paths)), source=source, ladder=ladder)
+    files = [path for path in _files(paths) if path not in leave_out]
+    return collect(_runs_in(files), source=source, ladder=ladder)
 
 
 def collect(

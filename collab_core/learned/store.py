@@ -94,6 +94,13 @@ class Figure(_Part):
     """Examples it rests on."""
 
 
+class Table(_Part):
+    """A table of the held-out report, for people; a cell is words or a number, None = unknown."""
+
+    columns: tuple[Short, ...] = Field(max_length=20)
+    rows: tuple[tuple[Short | Finite | None, ...], ...] = Field(max_length=1_000)
+
+
 class CalibrationPoint(_Part):
     """With ``threshold``, ``large_share`` of the calibration split's steps leave the lower tier."""
 
@@ -119,6 +126,8 @@ class Manifest(_Part):
     options: dict[Short, JsonValue] = Field(default_factory=dict)
     report: dict[Short, Figure] = Field(default_factory=dict)
     calibration: tuple[CalibrationPoint, ...] = Field(default=(), max_length=10_001)
+    tables: dict[Short, Table] = Field(default_factory=dict)
+    """By title."""
     notes: tuple[Annotated[str, Field(max_length=1_000)], ...] = Field(default=(), max_length=100)
     tensors_sha256: Short = ""
     """Filled in by :func:`save`."""

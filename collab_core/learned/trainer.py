@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from collab_core.domain import TierSnapshot
@@ -14,7 +16,8 @@ from collab_core.errors import InvalidInput
 from collab_core.learned.base import Scorer
 from collab_core.learned.encoders import Encoder
 from collab_core.learned.logs import Logs
-from collab_core.learned.store import CalibrationPoint, Figure, Tensor
+from collab_core.learned.store import CalibrationPoint, Figure, Table, Tensor
+from collab_core.review.labels import Label
 
 Progress = Callable[[float, str], None]
 """Called as (fraction 0..1, what is being done). It stops the training by raising (say,
@@ -44,6 +47,8 @@ class Source:
     ladder: tuple[TierSnapshot, ...]
     logs: Logs | None = None
     pairs: tuple[Pair, ...] = ()
+    labels: tuple[Label, ...] = ()
+    """People's labels on steps of ``logs``, where the trainer ``needs_labels``."""
     classifier: Scorer | None = None
     """A published one, where the trainer ``needs_classifier``."""
     world: Any = None
@@ -52,13 +57,20 @@ class Source:
     digest: str = ""
 
     @classmethod
-    def of_logs(cls, logs: Logs, *, classifier: Scorer | None = None) -> Source:
+    def of_logs(
+        cls, logs: Logs, *, classifier: Scorer | None = None, labels: Sequence[Label] = ()
+    ) -> Source:
+        digest = logs.digest
+        if labels:
+            said = b"".join(msgspec.json.encode(label) for label in labels)
+            digest = hashlib.sha256(digest.encode() + said).hexdigest()
         return cls(
             ladder=logs.ladder,
             logs=logs,
+            labels=tuple(labels),
             classifier=classifier,
             description=logs.source,
-            digest=logs.digest,
+            digest=digest,
         )
 
     def need_logs(self) -> Logs:
@@ -111,6 +123,10 @@ class Fitted:
     run_ids: Sequence[str] | None = None
     """The runs that were learned from; None = all of the source's."""
     notes: Sequence[str] = ()
+    split_by: str = "task"
+    """What no two splits share: task or run."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    """Of the report, by title."""
     learned: Mapping[str, JsonValue] = field(default_factory=dict)
     """Settings found by the training (thresholds): stored among the options."""
 
@@ -125,6 +141,8 @@ class Trainer:
     options: type[TrainerOptions]
     fit: Callable[[Job], Fitted]
     needs_encoder: bool = True
+    needs_labels: bool = False
+    """It learns from people's labels (``Source.labels``) on the steps of logged runs."""
     needs_classifier: bool = False
     """It works on a published classifier (``Source.classifier``)."""
 

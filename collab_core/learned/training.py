@@ -17,6 +17,7 @@ from collab_core.learned import (
     masrouter_trainer,
     oi_mas_trainer,
     probe,
+    progress_training,
     routellm_mf,
     routellm_table,
 )
@@ -38,6 +39,7 @@ TRAINERS: dict[str, Trainer] = {
         frugalgpt.TRAINER,
         probe.TRAINER,
         isotonic.TRAINER,
+        progress_training.TRAINER,
         oi_mas_trainer.TRAINER,
         masrouter_trainer.TRAINER,
     )
@@ -117,6 +119,7 @@ def train(
         options={**parsed.model_dump(mode="json"), **fitted.learned},
         report=dict(fitted.report),
         calibration=tuple(fitted.calibration),
+        tables=dict(fitted.tables),
         notes=tuple(_notes(source, fitted, used)),
     )
     stored = save(out, manifest, fitted.tensors)
@@ -143,6 +146,7 @@ def _trained_on(source: Source, fitted: Fitted) -> TrainedOn:
         tasks=fitted.tasks,
         run_ids=tuple(run.run_id[:200] for run in runs[:10_000]),
         splits=dict(fitted.splits),
+        split_by=fitted.split_by,
         simulated=any(run.simulated for run in runs)
         or any(tier.simulated for tier in source.ladder),
     )

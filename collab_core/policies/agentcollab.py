@@ -194,7 +194,7 @@ class AgentCollab(Policy):
         if step.decision.reason == "warm_up":
             # Algorithm 1 begins to judge after the warm-up
             return
-        progress = step.check.made_progress
+        progress = self.progressed(step)
         in_charge_above = state.tier != state.home
         if not in_charge_above or self.rules.higher_verdicts_count or progress:
             state.level = escalation_level(state.level, made_progress=progress)
@@ -204,6 +204,10 @@ class AgentCollab(Policy):
             self._spend(progress=progress)
         elif not progress:
             self._escalate(top=len(context.tiers) - 1)
+
+    def progressed(self, step: StepRecord) -> bool:
+        """Whether ``step``, the latest one, counts as progress: the agent's own word (p_t)."""
+        return step.check.made_progress
 
     def _at_home(self, context: StepContext) -> Decision:
         state = self._state
@@ -280,28 +284,31 @@ def _stalls(level: int) -> str:
     return "1 step without progress" if level == 1 else f"{level} steps in a row without progress"
 
 
+def rules_of(parameters: AgentCollabParameters) -> AgentCollabRules:
+    """Return the method's choices as the form gives them."""
+    return AgentCollabRules(
+        warm_up_steps=parameters.warm_up_steps,
+        schedule=BudgetSchedule(
+            base=parameters.budget_base,
+            growth=parameters.growth,
+            maximum=parameters.budget_max,
+            schedule=parameters.schedule,
+            midpoint=parameters.sigmoid_midpoint,
+            offset=parameters.level_offset,
+        ),
+        early_hand_back=parameters.early_hand_back,
+        higher_verdicts_count=parameters.higher_verdicts_count,
+        recompute_budget=parameters.recompute_budget,
+        climb=parameters.climb,
+        warm_prefill=parameters.warm_prefill,
+        warm_min_tokens=parameters.warm_min_tokens,
+    )
+
+
 def _dynamic(
     parameters: AgentCollabParameters, ladder: Ladder, resources: Resources
 ) -> AgentCollab:
-    return AgentCollab(
-        AgentCollabRules(
-            warm_up_steps=parameters.warm_up_steps,
-            schedule=BudgetSchedule(
-                base=parameters.budget_base,
-                growth=parameters.growth,
-                maximum=parameters.budget_max,
-                schedule=parameters.schedule,
-                midpoint=parameters.sigmoid_midpoint,
-                offset=parameters.level_offset,
-            ),
-            early_hand_back=parameters.early_hand_back,
-            higher_verdicts_count=parameters.higher_verdicts_count,
-            recompute_budget=parameters.recompute_budget,
-            climb=parameters.climb,
-            warm_prefill=parameters.warm_prefill,
-            warm_min_tokens=parameters.warm_min_tokens,
-        )
-    )
+    return AgentCollab(rules_of(parameters))
 
 
 def _static(

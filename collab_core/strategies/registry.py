@@ -18,6 +18,7 @@ from collab_core.policies import (
     agentcollab,
     blind,
     by_role,
+    calibrated,
     fixed,
     frugalgpt,
     margin,
@@ -39,6 +40,7 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         agentcollab.DYNAMIC,
         agentcollab.STATIC,
+        calibrated.STRATEGY,
         fixed.SMALL,
         fixed.LARGE,
         fixed.TIER,

@@ -56,6 +56,7 @@ def list_kinds(request: HttpRequest) -> list[dict[str, Any]]:
             "summary": trainer.summary,
             "needs_encoder": trainer.needs_encoder,
             "needs_classifier": trainer.needs_classifier,
+            "needs_labels": trainer.needs_labels,
             "options": trainer.options.model_json_schema(),
         }
         for trainer in TRAINERS.values()
@@ -94,6 +95,8 @@ def create_training(
         if payload.collection
         else None,
         classifier=payload.classifier,
+        labels=[payload.labels.encode()] if payload.labels else None,
+        labels_name="labels.jsonl",
         most=payload.most,
         idempotency_key=idempotency_key,
     )

@@ -171,6 +171,11 @@ class TrainingInput(Strict):
     ladder: str = Field(description="Name or UUID: its finished runs are learned from.")
     collection: str = Field("", description="Name or UUID; empty = runs over any documents.")
     classifier: str = Field("", description="Reference of a published one, where needed.")
+    labels: str = Field(
+        "",
+        max_length=20_000_000,
+        description="A label set as JSON lines (tandem.labels/1), where the kind needs labels.",
+    )
     most: int = Field(1_000, ge=1, le=5_000, description="Runs at most, the newest.")
     options: dict[str, Any] = Field(default_factory=dict)
     encoder: str = Field("", description="Empty = this installation's; hashed = the stand-in.")
@@ -214,6 +219,7 @@ class KindOut(Schema):
     summary: str
     needs_encoder: bool
     needs_classifier: bool
+    needs_labels: bool
     options: dict[str, Any] = Field(description="JSON schema.")
 
 

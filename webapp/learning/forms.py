@@ -65,6 +65,11 @@ class TrainingForm(forms.Form):
         help_text="JSON lines: an exported run, or several one after the other. "
         f"At most {MAX_UPLOAD_BYTES // 1024**2} MiB.",
     )
+    labels = forms.FileField(
+        label="Label set",
+        required=False,
+        help_text="An exported label file (.jsonl or .csv) about runs of this workspace.",
+    )
     encoder = forms.ChoiceField(label="Encoder", choices=encoders, required=False)
     classifier = forms.ChoiceField(
         label="Published classifier", required=False, help_text="The operator adds some with manage.py add_weights.",
@@ -74,8 +79,13 @@ class TrainingForm(forms.Form):
     )  # fmt: skip
     key = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, workspace: Workspace, trainer: Trainer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._trainer = trainer
+        if trainer.needs_labels:
+            # an uploaded log does not say which run it is, and labels name runs
+            source = self.fields["source"]
+            source.choices = source.choices[:1]  # type: ignore[attr-defined]
         ladders = usable_ladders(workspace).select_related("workspace")
         self.fields["ladder"].queryset = ladders  # type: ignore[attr-defined]
         collections = Collection.objects.filter(workspace=workspace).order_by("title")
@@ -92,10 +102,18 @@ class TrainingForm(forms.Form):
             self.add_error("file", "Choose a file.")
         if not uploads and not data.get("ladder") and "ladder" not in self.errors:
             self.add_error("ladder", "Choose a ladder. Owners make one under Tiers.")
+        if self._trainer.needs_labels and not data.get("labels") and "labels" not in self.errors:
+            self.add_error("labels", "Choose a label file.")
         return data
 
+    def clean_labels(self) -> UploadedFile[bytes] | None:
+        return self._small_enough(self.cleaned_data["labels"])
+
     def clean_file(self) -> UploadedFile[bytes] | None:
-        file: UploadedFile[bytes] | None = self.cleaned_data["file"]
+        return self._small_enough(self.cleaned_data["file"])
+
+    @staticmethod
+    def _small_enough(file: UploadedFile[bytes] | None) -> UploadedFile[bytes] | None:
         if file is not None and (file.size or 0) > MAX_UPLOAD_BYTES:
             raise forms.ValidationError(f"At most {MAX_UPLOAD_BYTES // 1024**2} MiB are allowed.")
         return file

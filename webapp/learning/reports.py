@@ -18,6 +18,11 @@ WORDS = {
     "accuracy": "Accuracy",
     "base_rate": "Share of positives",
     "held_out_tasks": "Held-out tasks",
+    "verdict_auc": "Area under the ROC curve, the agent's verdict",
+    "verdict_brier": "Brier score, the agent's verdict",
+    "auc_among_progress_verdicts": "Area under the ROC curve, among progress verdicts",
+    "false_progress_labels": "Labels that say false progress",
+    "missed_progress_labels": "Labels that say missed progress",
     "large_share": "Large-step share",
     "logged_accuracy": "Accuracy of the logged runs",
     "logged_cost_usd": "Cost of the logged runs, USD",
@@ -25,7 +30,9 @@ WORDS = {
     "estimated_cost_usd": "Cost with the new weights, USD, est.",
     "effective_runs": "Runs that the estimates rest on",
 }
-COUNTS = ("held_out_tasks",)
+COUNTS = ("held_out_tasks", "false_progress_labels", "missed_progress_labels")
+LISTED = ("features",)
+"""Options that are no choice: they say what the tensors are."""
 RUNS_SHOWN = 20
 
 
@@ -53,6 +60,7 @@ class Told(NamedTuple):
     options: list[tuple[str, Any]]
     splits: str
     curve: list[dict[str, float]]
+    tables: list[tuple[str, Mapping[str, Any]]]
 
 
 def told(weights: Weights) -> Told:
@@ -66,11 +74,16 @@ def told(weights: Weights) -> Told:
         encoder=_encoder(manifest.get("encoder")),
         runs=runs[:RUNS_SHOWN],
         runs_more=max(0, int(trained.get("runs", 0)) - len(runs[:RUNS_SHOWN])),
-        options=list(manifest.get("options", {}).items()),
+        options=[
+            (name, value)
+            for name, value in manifest.get("options", {}).items()
+            if name not in LISTED
+        ],
         splits=", ".join(
             f"{part.replace('_', ' ')} {size}" for part, size in trained.get("splits", {}).items()
         ),
         curve=list(manifest.get("calibration", [])),
+        tables=list(manifest.get("tables", {}).items()),
     )
 
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import HASHED
 from collab_core.learned.training import find_trainer, parse_options
+from collab_core.review.files import form_of
 from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.sources import (
     MAX_RUNS,
@@ -60,6 +61,10 @@ class Order:
     """Runs at most, the newest."""
     upload: Iterable[bytes] | None = None
     """The pieces of a JSON-lines log."""
+    labels: Iterable[bytes] | None = None
+    """The pieces of a label file, where the trainer needs labels."""
+    labels_name: str = ""
+    """The file's name: its ending tells the form."""
     idempotency_key: str | None = None
 
 
@@ -84,13 +89,15 @@ def submit(workspace: Workspace, user: User, order: Order) -> Training:
         seed=_checked_seed(order.seed),
         encoder=checked_encoder(order.encoder),
         options=options,
-        source=_source(workspace, order) | _classifier(workspace, order),
+        source=_source(workspace, order) | _classifier(workspace, order) | _labels(order),
         idempotency_key=order.idempotency_key,
         enqueued_at=timezone.now(),
     )
     _check_quota(workspace)
     if order.upload is not None:
-        _keep(work_folder(training), order.upload)
+        _keep(work_folder(training), UPLOAD, order.upload)
+    if order.labels is not None:
+        _keep(work_folder(training), training.source["labels"], order.labels, field="labels")
     try:
         with transaction.atomic():
             training.save()
@@ -204,6 +211,22 @@ def _classifier(workspace: Workspace, order: Order) -> dict[str, str]:
     return {"classifier": order.classifier}
 
 
+def _labels(order: Order) -> dict[str, str]:
+    if not find_trainer(order.kind).needs_labels:
+        if order.labels is not None:
+            raise InvalidInput("This kind does not learn from labels.", field="labels")
+        return {}
+    if order.labels is None:
+        raise InvalidInput("This kind learns from labels. Choose a label file.", field="labels")
+    if order.ladder is None:
+        raise InvalidInput(
+            "Labels name steps of this workspace's runs.",
+            field="source",
+            hint="Learn from finished runs; an uploaded log does not say which run it is.",
+        )
+    return {"labels": f"labels.{form_of(order.labels_name)}"}
+
+
 def _checked_name(name: str) -> str:
     text = " ".join(name.split())
     if len(text) > 60 or not text.isprintable():
@@ -240,11 +263,11 @@ def _earlier(user: User, key: str | None) -> Training | None:
     return Training.objects.filter(submitted_by=user, idempotency_key=key).first()
 
 
-def _keep(folder: Path, pieces: Iterable[bytes]) -> None:
+def _keep(folder: Path, name: str, pieces: Iterable[bytes], *, field: str = "file") -> None:
     """Store an upload; the log itself is read by the training, which says what is wrong with it."""
     folder.mkdir(parents=True, exist_ok=True)
     size = 0
-    with (folder / UPLOAD).open("wb") as file:
+    with (folder / name).open("wb") as file:
         for piece in pieces:
             size += len(piece)
             if size > MAX_UPLOAD_BYTES:
@@ -254,4 +277,4 @@ def _keep(folder: Path, pieces: Iterable[bytes]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         most = MAX_UPLOAD_BYTES // 1024**2
         what = "empty" if size == 0 else f"larger than {most} MiB"
-        raise InvalidInput(f"The file is {what}.", field="file")
+        raise InvalidInput(f"The file is {what}.", field=field)

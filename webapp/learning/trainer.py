@@ -117,6 +117,8 @@ def _arguments(training: Training, logs: Path, out: Path) -> list[str]:
     if reference := training.source.get("classifier"):
         folder = query(locate_classifier, training.workspace, reference)
         options.append(f"--classifier={folder}")
+    if labels := training.source.get("labels"):
+        options.append(f"--labels={work_folder(training) / labels}")
     return [
         training.kind,
         *("--logs", str(logs), "--out", str(out)),

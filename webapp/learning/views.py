@@ -52,12 +52,13 @@ def train(request: HttpRequest, kind: str) -> HttpResponse:
     """Show the form of a training; submit it."""
     trainer, workspace = _trainer(kind), active_workspace(request).workspace
     if request.method == "POST":
-        form = TrainingForm(request.POST, request.FILES, workspace=workspace)
+        form = TrainingForm(request.POST, request.FILES, workspace=workspace, trainer=trainer)
         options = options_form(trainer, request.POST)
         if training := _submitted(request, trainer, form, options):
             return redirect("learning:training", uuid=training.uuid)
     else:
-        form, options = TrainingForm(workspace=workspace), options_form(trainer)
+        form = TrainingForm(workspace=workspace, trainer=trainer)
+        options = options_form(trainer)
     context = {
         "trainer": trainer,
         "form": form,
@@ -90,7 +91,7 @@ def _submitted(
 
 
 def _order(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, Any]) -> services.Order:
-    runs = data["source"] == "runs"
+    runs, labels = data["source"] == "runs", data["labels"]
     return services.Order(
         kind=trainer.kind,
         name=data["name"],
@@ -102,6 +103,8 @@ def _order(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, Any]
         classifier=data["classifier"],
         most=data["most"] or 1_000,
         upload=None if runs else data["file"].chunks(),
+        labels=labels.chunks() if labels and trainer.needs_labels else None,
+        labels_name=labels.name or "" if labels else "",
         idempotency_key=data["key"] or None,
     )
 

@@ -9,7 +9,7 @@ from collab_core.strategies.registry import STRATEGIES, build_agent, check_fork,
 from tests.collab_core.replies import ladder
 
 DOCS = Path(__file__).parents[3] / "docs" / "strategies"
-NEED_WEIGHTS = {"routellm", "frugalgpt", "probe"}
+NEED_WEIGHTS = {"routellm", "frugalgpt", "probe", "agentcollab-calibrated"}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -53,6 +53,10 @@ SMALLER: dict[str, list[Case]] = {
         ),
         Case("agentcollab", {"hand_over": "restart", "warm_up_steps": 0}, plays="escalated"),
     ],
+    "agentcollab-calibrated": [
+        Case("agentcollab-calibrated", {"warm_up_steps": 0}, plays="escalated"),
+        Case("agentcollab-calibrated", {"agent": "planner-executor", "seeker_steps": 3}),
+    ],
     # with seeds under which nothing agrees, so that every stage is played
     "cope": [
         Case("cope", {"samples": 3, "tau1": 1.0, "tau2": 1.0}, seed=6, plays="stage_3"),

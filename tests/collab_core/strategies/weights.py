@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from collab_core.domain import Ladder
+from collab_core.learned.progress_model import AS_OFTEN_KEY, CALIBRATED, FEATURES_KEY, NAMES
 from tests.collab_core.policies.routes import DIM, store_weights
 
 Maker = Callable[[Path, Ladder], dict[str, Any]]
@@ -52,4 +53,21 @@ def _probe(folder: Path, rungs: Ladder) -> dict[str, Any]:
     return {"weights": "w", "choose_by": "threshold", "threshold": 0.5}
 
 
-MAKERS: dict[str, Maker] = {"routellm": _routellm, "frugalgpt": _frugalgpt, "probe": _probe}
+def _calibrated(folder: Path, rungs: Ladder) -> dict[str, Any]:
+    fields = {
+        "weights": _drawn(len(NAMES)),
+        "means": [0.5] * len(NAMES),
+        "scales": [1.0] * len(NAMES),
+        "bias": [0.0],
+    }
+    options = {FEATURES_KEY: list(NAMES), AS_OFTEN_KEY: 0.5}
+    store_weights(folder / "w", CALIBRATED, fields, rungs=rungs, options=options)
+    return {"weights": "w"}
+
+
+MAKERS: dict[str, Maker] = {
+    "routellm": _routellm,
+    "frugalgpt": _frugalgpt,
+    "probe": _probe,
+    "agentcollab-calibrated": _calibrated,
+}

@@ -49,6 +49,31 @@ def test_a_form_with_defaults_starts_a_training_and_opens_it(bob: Client, room: 
     assert Training.objects.count() == 1
 
 
+def test_a_training_on_labels_is_begun_with_a_file(bob: Client, room: Room) -> None:
+    plant_runs(room, 2)
+    url = "/strategies/train/calibrated-progress/"
+    page = bob.get(url).content.decode()
+    assert 'name="labels"' in page
+    assert 'value="upload"' not in page
+    refused = bob.post(url, sent(room))
+    assert refused.status_code == 422
+    assert "Choose a label file" in refused.content.decode()
+    bob.post(url, sent(room, labels=SimpleUploadedFile("set.csv", b"what it holds")))
+    assert Training.objects.get().source["labels"] == "labels.csv"
+
+
+def test_tables_of_a_report_are_shown_and_their_text_stays_text(bob: Client, room: Room) -> None:
+    weights = make_weights(room)
+    cells = {"columns": ["what <b>it</b> says", "weight"], "rows": [["<i>a</i>", None]]}
+    Weights.objects.filter(pk=weights.pk).update(
+        manifest={**weights.manifest, "tables": {"Coefficients": cells}}
+    )
+    page = bob.get(f"/strategies/weights/{weights.uuid}/").content.decode()
+    assert "Coefficients" in page
+    assert "&lt;i&gt;a&lt;/i&gt;" in page
+    assert '<td class="num">unknown</td>' in page
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -173,3 +198,15 @@ def test_rest_lists_weights_of_a_kind_with_their_manifest(room: Room) -> None:
     assert shown["manifest"]["report"]["auc"]["value"] == 0.75
     assert client.get("/api/v1/weights", {"kind": "probe"}, **token).json() == []
     assert client.get("/api/v1/weights", **room.bearer("charlie")).json() == []
+
+
+def test_labels_come_over_rest_as_json_lines(room: Room) -> None:
+    plant_runs(room, 1)
+    client, token = Client(), room.bearer("bob")
+    body = {"kind": "calibrated-progress", "ladder": room.ladder.name, "labels": "{}\n"}
+    url, kind = "/api/v1/trainings", "application/json"
+    assert client.post(url, json.dumps(body), content_type=kind, **token).status_code == 201
+    assert Training.objects.get().source["labels"] == "labels.jsonl"
+    del body["labels"]
+    answer = client.post(url, json.dumps(body), content_type=kind, **token)
+    assert (answer.status_code, answer.json()["field"]) == (422, "labels")

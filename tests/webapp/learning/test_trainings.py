@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -19,6 +20,8 @@ from django.http import Http404
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.store import load
+from collab_core.review.files import to_jsonl
+from collab_core.review.labels import Label
 from tests.collab_core.learned import worlds
 from tests.services import wait_for
 from tests.webapp.learning.material import plant_runs
@@ -64,6 +67,69 @@ def test_a_training_on_finished_runs_stores_weights_with_provenance(room: Room) 
     assert (stored.manifest.seed, stored.manifest.name) == (5, "First try")
     assert weights.reference == f"first-try-{stored.manifest.digest[:12]}"
     assert not work_folder(training).exists()
+
+
+def labels_of(runs: list[Run]) -> bytes:
+    """Every other first step made progress."""
+    several = [
+        Label(
+            run_id=run.uuid,
+            step=1,
+            label_set="pilot",
+            reviewer="ann",
+            made_progress=number % 2 == 0,
+            at=0.0,
+            tier=0,
+            step_position=1,
+            verdict=1,
+        )
+        for number, run in enumerate(runs)
+    ]
+    return b"".join(to_jsonl(several))
+
+
+def test_a_training_on_labels_stores_weights_for_the_calibrated_strategy(room: Room) -> None:
+    labels = labels_of(plant_runs(room))
+    training = submit(
+        room, kind="calibrated-progress", labels=iter([labels]), labels_name="Set 1.jsonl"
+    )
+    assert trainer.execute(training.pk)
+    done = again(training)
+    assert (done.status, done.error) == ("finished", None)
+    assert done.weights is not None
+    assert done.weights.manifest["trained_on"]["splits"] == {"cross_fitted": 48}
+    assert not work_folder(training).exists()
+
+
+def test_labels_of_other_runs_fail_and_say_so(room: Room) -> None:
+    plant_runs(room, 2)
+    foreign = labels_of([Run(uuid=uuid4()) for _ in range(30)])
+    training = submit(
+        room, kind="calibrated-progress", labels=iter([foreign]), labels_name="a.jsonl"
+    )
+    trainer.execute(training.pk)
+    done = again(training)
+    assert done.status == "failed"
+    assert "one of the 30 labelled ones" in done.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Choose a label file"),
+        ({"labels": [b"x"], "labels_name": "labels.xlsx"}, "no label file"),
+        ({"labels": [b""], "labels_name": "labels.csv"}, "empty"),
+        ({"labels": [b"x"], "labels_name": "a.csv", "ladder": None, "upload": [b"x"]}, "runs"),
+        ({"kind": "isotonic", "labels": [b"x"], "labels_name": "a.csv"}, "does not learn"),
+    ],
+)
+def test_what_is_no_order_on_labels_is_refused(
+    room: Room, changes: dict[str, Any], words: str
+) -> None:
+    plant_runs(room, 2)
+    with pytest.raises(InvalidInput, match=words):
+        submit(room, **({"kind": "calibrated-progress"} | changes))
+    assert not Training.objects.exists()
 
 
 def test_the_same_order_gives_the_same_weights_once(room: Room) -> None:
