@@ -17,6 +17,7 @@ from collab_core import events as ev
 from collab_core.backends.models import says_it_is_simulated
 from collab_core.backends.openai_compatible import OpenAICompatible
 from collab_core.benchmarks import commands as benchmark_commands
+from collab_core.benchmarks.grading import INLINE
 from collab_core.domain import Limits, Task
 from collab_core.errors import InvalidInput, TandemError
 from collab_core.experiments import commands as experiment_commands
@@ -79,6 +80,9 @@ def _register_run(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "calculator; without a collection calculator)",
     )
     run.add_argument("--gold", action="append", default=[], help="an accepted answer, to score it")
+    run.add_argument(
+        "--scorer", default="exact", choices=sorted(INLINE), help="how (default %(default)s)"
+    )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--max-steps", type=int, default=40)
     run.add_argument("--max-output-tokens", type=int, default=2_048, help="of one model call")
@@ -195,6 +199,7 @@ def _spec(arguments: argparse.Namespace) -> RunSpec:
             collection=arguments.collection.name if arguments.collection else "",
         ),
         gold=tuple(arguments.gold),
+        scorer=arguments.scorer,
         strategy=arguments.strategy,
         parameters=parameters.model_dump(mode="json"),
         ladder=command_ladder.ladder_of(arguments),

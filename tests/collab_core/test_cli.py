@@ -44,6 +44,21 @@ async def test_a_run_is_logged_from_queued_to_finished(
         assert await command(server, "--log", str(log), "--seed", "5") == 2
 
 
+@pytest.mark.parametrize(("scorer", "outcome"), [("number", "correct"), ("exact", "incorrect")])
+async def test_a_run_is_scored_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scorer: str, outcome: str
+) -> None:
+    monkeypatch.setattr("collab_core.cli._catch_signals", lambda control: None)
+    said = sse(delta(content="<answer>6 x 7 = 42</answer>"), delta(finish="stop"), usage())
+    log = tmp_path / "run.jsonl"
+    async with ModelServer(lambda request: Reply(actions=(said,))) as server:
+        more = ("--log", str(log), "--gold", "42", "--scorer", scorer)
+        assert await command(server, *more) == 0
+    end = read_log(log.read_bytes(), name="log")[-1].event
+    assert isinstance(end, ev.RunFinished)
+    assert end.outcome == outcome
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [

@@ -100,16 +100,14 @@ async def _mark(
 
 
 def read_mark(text: str) -> Mark | None:
-    """Read a critic's JSON object, in a code fence or not; None for anything else.
+    """Read the one JSON object of a critic's reply, words around it or not; None for anything else.
 
     >>> read_mark('{"score": 7, "reason": "Clear."}').score, read_mark('{"score": 11, "reason": ""}')
     (7, None)
     """
-    body = text.rpartition("</think>")[2].strip()
-    if body.startswith("```") and body.endswith("```"):
-        body = body[3:-3].strip().removeprefix("json")
+    said = text.rpartition("</think>")[2].encode("utf-8", errors="replace")
     try:
-        given = msgspec.json.decode(body.encode("utf-8", errors="replace"), type=Mark)
+        given = msgspec.json.decode(said[said.find(b"{") : said.rfind(b"}") + 1], type=Mark)
     except (msgspec.DecodeError, RecursionError):
         return None
     return given if LOWEST <= given.score <= HIGHEST else None

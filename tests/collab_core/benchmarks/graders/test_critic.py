@@ -74,7 +74,13 @@ async def test_without_a_critic_or_a_checklist_there_is_no_mark() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [mark(7), f"```json\n{mark(7)}\n```", f"<think>{mark(3)}</think>{mark(7)}", f" {mark(7)}\n"],
+    [
+        mark(7),
+        f"```json\n{mark(7)}\n```",
+        f"<think>{mark(3)}</think>{mark(7)}",
+        f" {mark(7)}\n",
+        f"Mark: {mark(7)}.",
+    ],
 )
 def test_forms_of_a_mark(text: str) -> None:
     given = read_mark(text)
@@ -87,7 +93,7 @@ def test_forms_of_a_mark(text: str) -> None:
     [
         *(mark(score) for score in (0, 11, 7.5, "7", True, None)),
         *("", "7", "\ud800", "[" * 100_000, '{"score": 7}'),
-        *(mark(7) + mark(8), f"Mark: {mark(7)}"),
+        *(mark(7) + mark(8), "} {", f"{{{mark(7)}}}"),
     ],
 )
 def test_what_is_no_mark(text: str) -> None:
