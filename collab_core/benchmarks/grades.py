@@ -34,6 +34,11 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the grader's model calls; None = it made none. Never charged to the strategy."""
     model_calls: int = 0
 
+    @property
+    def is_verdict(self) -> bool:
+        """False: nobody was there to grade the answer. That may change, so it is not to be kept."""
+        return self.outcome != "unscored" or self.score is not None or not self.parsed
+
 
 def shown(text: str) -> str:
     """Return the text as every database and page takes it: cut, no control characters."""

@@ -56,12 +56,14 @@ class LateGrader:
         if scorer.later is None or grade_file(log).exists():
             return
         means = self._means
-        if (means.sandbox if scorer.needs == "sandbox" else means.backend) is None:
+        if not means.meet(scorer.needs):
             return
         async with self._slots:
             given = await grade(
                 task, answer, backend=means.backend, tier=means.tier, sandbox=means.sandbox
             )
+        if not given.is_verdict:
+            return
         partial = grade_file(log).with_suffix(".partial")
         partial.write_bytes(msgspec.json.encode(given) + b"\n")
         partial.replace(grade_file(log))

@@ -26,6 +26,14 @@ class Means:
     """The judge's or critic's model."""
     sandbox: Sandbox | None = None
 
+    def meet(self, need: Need) -> bool:
+        """Tell whether a grader with this need has what it needs."""
+        if need is None:
+            return True
+        if need == "sandbox":
+            return self.sandbox is not None
+        return self.backend is not None and self.tier is not None
+
 
 GradeLater = Callable[[BenchmarkTask, str, Means], Awaitable[Grade]]
 
