@@ -104,6 +104,7 @@ PAGES: dict[str, Row] = {
     "review/sets/<uuid:uuid>/adjudicator/": Row("owner", "POST"),
     "review/sets/<uuid:uuid>/files/<str:name>": Row("run"),
     "review/imports/new/": Row("owner", "POST"),
+    "review/marks.json": Row("room"),
     "review/runs/<uuid:uuid>/": Row("run"),
     "review/runs/<uuid:uuid>/labels.json": Row("run"),
     "tiers/": Row("room"),

@@ -34,6 +34,7 @@ from webapp.api.schemas import (
     ToolOut,
 )
 from webapp.review.labelling import Refused
+from webapp.review.labels import note_opened
 from webapp.runs import queries, reads, services, tools
 from webapp.runs.models import Collection, Run, SampleTask
 from webapp.runs.warm import warm_account
@@ -145,7 +146,9 @@ def _run(request: HttpRequest, uuid: UUID) -> Run:
     runs = Run.objects.for_user(user_of(request)).select_related(
         "workspace", "submitted_by", "parent"
     )
-    return get_object_or_404(runs, uuid=uuid)
+    run = get_object_or_404(runs, uuid=uuid)
+    note_opened(user_of(request), [run.uuid])
+    return run
 
 
 @api.post("/runs", response={201: RunOut, 200: RunOut, 429: ErrorBody, **ERRORS}, tags=["runs"])
@@ -190,6 +193,7 @@ def list_runs(
     page = queries.list_runs(membership.workspace, filters, order, cursor)
     if page.mistakes:
         raise InvalidInput(f"{page.mistakes[0]} cannot be used.")
+    note_opened(membership.user, [run.uuid for run in page.rows])  # they tell each step's verdict
     return {
         "runs": reads.run_dicts(page.rows),
         "next_cursor": page.next_cursor,

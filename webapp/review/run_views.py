@@ -19,6 +19,7 @@ from webapp.teams.access import current_user
 from webapp.teams.models import User
 
 MAX_STEPS = 500
+MAX_MARKED = 20
 
 
 @require_GET
@@ -37,6 +38,24 @@ def labels(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return HttpResponse(status=204)
     user = current_user(request)
     return JsonResponse({"revision": mark, "steps": steps(found, user)})
+
+
+@require_GET
+def marks(request: HttpRequest) -> HttpResponse:
+    """Labels of the runs that ``?runs=`` names, for pages that show runs; unknown ones are missing."""
+    raw = request.GET.get("runs", "")[:2_000].split(",")
+    wanted = {part.strip() for part in raw if part.strip()}
+    uuids = [found for part in wanted if (found := _uuid(part)) is not None]
+    user = current_user(request)
+    runs = list(Run.objects.for_user(user).filter(uuid__in=uuids)[:MAX_MARKED])
+    return JsonResponse({"runs": {str(uuid): told for uuid, told in labels_of(runs, user).items()}})
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def revision(run: Run) -> str:

@@ -27,6 +27,7 @@ urlpatterns = [
     path("review/sets/<uuid:uuid>/adjudicator/", set_views.adjudicator, name="adjudicator"),
     path("review/sets/<uuid:uuid>/files/<str:name>", set_views.export, name="export"),
     path("review/imports/new/", set_views.import_file, name="import"),
+    path("review/marks.json", run_views.marks, name="marks"),
     path("review/runs/<uuid:uuid>/", run_views.run, name="run"),
     path("review/runs/<uuid:uuid>/labels.json", run_views.labels, name="run_labels"),
 ]

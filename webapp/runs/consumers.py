@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
 
+from webapp.review.labels import note_opened
 from webapp.runs import reads, watchdog
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.models import Run
@@ -145,8 +146,11 @@ def in_thread(function: Any, *args: Any) -> Any:
 
 
 def _authorised(user: User, uuid: Any) -> Run | None:
-    return (
+    run = (
         Run.objects.for_user(user)
         .filter(uuid=uuid, workspace__memberships__user__is_active=True)
         .first()
     )
+    if run is not None:
+        note_opened(user, [run.uuid])
+    return run

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from collab_core.csv_cells import cell
 from collab_core.events import StepFinished, decode_body
+from webapp.review.labels import note_opened
 from webapp.runs import reads
 from webapp.runs.models import Run, RunEvent
 from webapp.streams import streamed
@@ -55,7 +56,11 @@ CSV_COLUMNS = (
 
 
 def _run(request: HttpRequest, uuid: UUID) -> Run:
-    return get_object_or_404(Run.objects.for_user(current_user(request)), uuid=uuid)
+    """Return the run; all of these answers tell its verdicts, which a blind review keeps in mind."""
+    user = current_user(request)
+    run = get_object_or_404(Run.objects.for_user(user), uuid=uuid)
+    note_opened(user, [run.uuid])
+    return run
 
 
 def _json(body: bytes) -> HttpResponse:

@@ -4,6 +4,7 @@ import { instanceName, place } from "./instances.js";
 import { finished, isStall, tierLook } from "./model.js";
 import { LETTERS } from "./figures-compare.js";
 import { plural, seconds, verdict } from "./format.js";
+import { isWrong, settled } from "./review-marks.js";
 
 const ROWS = 60;
 const FOLD = 4;
@@ -106,6 +107,7 @@ function entry(model, run, step, diverges) {
   return h("div", { class: `entry${stall ? " entry-stall" : ""}${diverges ? " entry-diverges" : ""}` },
     h("a", { class: "n", href: `${run.url}#step-${step.step}`, "aria-label": `Step ${step.step} of ${run.ref}` }, step.step),
     h("span", { class: `glyph glyph-${look}`, title: step.tier_name }),
-    h("span", { class: "act-text" }, who, step.action || "final answer", h("span", { class: "sr" }, `, ${step.tier_name}, ${verdict(step.check, step.indicator)}`), diverges ? h("span", { class: "tag" }, "diverges") : null),
+    h("span", { class: "act-text" }, who, step.action || "final answer", h("span", { class: "sr" }, `, ${step.tier_name}, ${verdict(step.check, step.indicator)}`), diverges ? h("span", { class: "tag" }, "diverges") : null,
+      isWrong(model.labels?.get(step.step)) ? h("span", { class: "tag" }, settled(model.labels.get(step.step)).replace("_", " ")) : null),
     icon(name, `icon icon-${tone}`));
 }

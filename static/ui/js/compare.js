@@ -7,6 +7,7 @@ import { tierKey } from "./legend.js";
 import { follow } from "./live.js";
 import { capital, finished, isStall, tierLook } from "./model.js";
 import { plot, savePng } from "./plots.js";
+import { readMarks } from "./review-marks.js";
 
 const $ = (id) => /** @type {any} */ (document.getElementById(id));
 const payload = readJson("compare-payload");
@@ -161,7 +162,11 @@ function update() {
   timer = window.setTimeout(() => { timer = 0; drawAll(); }, 250);
 }
 
+/** What people said of verdicts, by run and step. */
+let labels = new Map();
+
 function drawAll() {
+  models().forEach((model, index) => { if (model) model.labels = labels.get(runs[index].uuid); });
   drawMetrics();
   drawRibbons();
   drawLegends();
@@ -216,6 +221,7 @@ $("differences").addEventListener("change", (event) => { view.onlyDifferences = 
 $("save-csv").addEventListener("click", saveCsv);
 $("save-png").addEventListener("click", () => savePng((theme) => figure(theme, `Compare: ${models().find(Boolean)?.run.question.slice(0, 90) || ""}`), "comparison"));
 phone.addEventListener("change", update);
+readMarks(runs.map((run) => run.uuid)).then((found) => { labels = found; if (found.size) update(); });
 runs.forEach((run, index) => {
   feeds[index] = follow(run.url, run.socket, { onModel: update, onEvent: update, onState: (state) => onState(index, state) });
 });

@@ -5,6 +5,7 @@ import { allSpans, laneNames, laneOf, plain } from "./lanes.js";
 import { capital, finished, isStall, runningSteps, tierLook, totals } from "./model.js";
 import { seconds, verdict } from "./format.js";
 import { provenanceNotes } from "./provenance.js";
+import { isWrong } from "./review-marks.js";
 
 export { plain };
 
@@ -37,7 +38,7 @@ export function runFigure(model, theme, options = {}) {
   return {
     data: shared.dense
       ? [...laneTrace(shared), ...waits(shared), ...marks(shared), ...runningMark(shared), ...estimate(shared)]
-      : [...waits(shared), ...stairs(shared), ...marks(shared), ...stallMarks(shared), ...runningMark(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
+      : [...waits(shared), ...stairs(shared), ...marks(shared), ...stallMarks(shared), ...labelMarks(shared), ...runningMark(shared), ...estimate(shared), ...speed(shared), ...timeline(shared)],
     layout: runLayout(shared, options),
   };
 }
@@ -117,6 +118,16 @@ function marks(shared) {
       customdata: mine.map((one) => hoverData(shared, one)), hovertemplate: HOVER,
     }];
   });
+}
+
+/** Steps whose verdict people found wrong. */
+function labelMarks({ marks: all, theme, model }) {
+  const wrong = all.filter(({ step }) => step && isWrong(model.labels?.get(step.step)));
+  if (!wrong.length) return [];
+  return [{
+    type: "scatter", mode: "markers", name: "Verdict wrong by a label", hoverinfo: "skip", xaxis: "x", yaxis: "y", x: wrong.map((one) => one.x), y: wrong.map((one) => one.own),
+    marker: { symbol: "x-thin", size: 11, color: theme.text, line: { width: 2, color: theme.text } },
+  }];
 }
 
 function stallMarks({ marks: all, theme }) {

@@ -7,6 +7,7 @@ import { follow } from "./live.js";
 import { instanceName, place } from "./instances.js";
 import { capital, finished, isParallel, runningSteps, tierLook, totals } from "./model.js";
 import { plot, savePng } from "./plots.js";
+import { readMarks } from "./review-marks.js";
 import { tableToggle } from "./table-toggle.js";
 import { Trajectory } from "./trajectory.js";
 import { EVENTS } from "./vocabulary.js";
@@ -419,15 +420,28 @@ function keys(event) {
 
 // ---- start ---------------------------------------------------------------------------------------
 
+/** What people said of this run's verdicts, by step. */
+let labels = new Map();
+async function readLabels() {
+  const uuid = feed.model.run.uuid;
+  labels = (await readMarks([uuid])).get(uuid) || labels;
+  if (!labels.size) return;
+  feed.model.labels = labels;
+  runLegend($("legend"), feed.model);
+  chart.update();
+  trajectory.redraw();
+}
+
 let first = true;
 function onModel(model) {
+  model.labels = labels;
   arrived.clear();
   for (const { started } of model.running.values()) arrived.set(started.step, performance.now() - Math.max(0, Date.now() / 1000 - started.at) * 1000);
   drawAll();
   if (first) setOrder(!model.terminal);
   else trajectory.redraw();
   trajectory.update();
-  if (first) openHash();
+  if (first) { openHash(); readLabels(); }
   first = false;
 }
 

@@ -4,6 +4,7 @@ import { commentButton } from "./discussion.js";
 import { instanceName } from "./instances.js";
 import { capital, isParallel, isStall, liveText, runningSteps, thought, tierLook } from "./model.js";
 import { count, plural, seconds, usd, verdict } from "./format.js";
+import { labelMark } from "./review-marks.js";
 
 const CLAMP_CHARS = 420;
 const CLAMP_LINES = 6;
@@ -47,6 +48,7 @@ export function stepCard(model, row, options) {
     h("div", { class: "step-foot" },
       verdictChip(step.check, step.indicator),
       check?.rationale ? h("span", { class: `rationale${options.open ? "" : " clip"}` }, check.rationale) : null,
+      labelMark(model, row.step),
       h("span", { class: "row-end step-buttons" },
         long.any || options.open ? h("button", { type: "button", class: "btn btn-ghost btn-compact", "aria-expanded": options.open, "aria-label": `${options.open ? "Show less" : "Show all"} of step ${row.step}`, onclick: () => options.onToggle(row.step) }, options.open ? "Show less" : "Show all") : null,
         commentButton(row.step),
