@@ -127,6 +127,7 @@ def open_items(queue: Queue, user: User) -> QuerySet[Item]:
     if queue.dealt:
         found = found.filter(Exists(Assignment.objects.filter(item=OuterRef("pk"), user=user)))
     held = Coalesce(Subquery(others, output_field=IntegerField()), 0)
+    found = found.select_related("run", "queue__label_set__workspace")
     return found.annotate(held=held).filter(labels__lt=queue.label_set.overlap - F("held"))
 
 

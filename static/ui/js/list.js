@@ -38,5 +38,6 @@ window.setInterval(() => {
   const idle = !document.hidden && !results.contains(document.activeElement) && results.querySelector("[data-active]");
   if (idle) window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
 }, REFRESH_MS);
+document.querySelector("[data-review]")?.addEventListener("click", (event) => { event.currentTarget.search = location.search; });
 draw();
 if (matchMedia("(max-width: 760px)").matches && !location.search) document.getElementById("filters-box")?.removeAttribute("open");
