@@ -70,10 +70,39 @@ def tool_choices() -> list[tuple[str, str]]:
     return [(offer.name, offer.title) for offer in tools.offers()]
 
 
-class NewRunForm(forms.Form):
-    """One task under one strategy, or under several as a race."""
+class SettingsForm(forms.Form):
+    """The tools of a run and its limits: of one that is submitted, and of all of an experiment."""
 
     use_required_attribute = False
+
+    tools = forms.MultipleChoiceField(
+        label="Tools", choices=tool_choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    tools_shown = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
+    """Tells "none is ticked" from "nothing was asked"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, schema in LimitsInput.model_json_schema()["properties"].items():
+            self.fields[name] = field_of(schema)
+
+    def limits(self) -> dict[str, Any]:
+        """Return the limits as the service takes them; None = unlimited."""
+        return {name: self.cleaned_data[name] for name in LimitsInput.model_fields}
+
+    @property
+    def tool_boxes(self) -> list[ToolBox]:
+        chosen = self["tools"].value()
+        ticked = default_names(collection=True) if chosen is None else chosen
+        return [ToolBox(offer, offer.name in ticked) for offer in tools.offers()]
+
+    @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in LimitsInput.model_fields]
+
+
+class NewRunForm(SettingsForm):
+    """One task under one strategy, or under several as a race."""
 
     question = forms.CharField(
         label="Question",
@@ -98,11 +127,6 @@ class NewRunForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one strategy."},
     )
-    tools = forms.MultipleChoiceField(
-        label="Tools", choices=tool_choices, required=False, widget=forms.CheckboxSelectMultiple
-    )
-    tools_shown = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
-    """Tells "none is ticked" from "nothing was asked"."""
     seed = forms.IntegerField(
         label="Seed", required=False, min_value=0, max_value=MAX_SEED, help_text="Empty: a random one. The same seed repeats a simulated run.",
     )  # fmt: skip
@@ -114,12 +138,6 @@ class NewRunForm(forms.Form):
         self.fields["collection"].queryset = collections  # type: ignore[attr-defined]
         self.fields["ladder"].queryset = usable_ladders(workspace)  # type: ignore[attr-defined]
         self.fields["key"].initial = uuid.uuid4().hex
-        for name, schema in LimitsInput.model_json_schema()["properties"].items():
-            self.fields[name] = field_of(schema)
-
-    def limits(self) -> dict[str, Any]:
-        """Return the limits as the service takes them; None = unlimited."""
-        return {name: self.cleaned_data[name] for name in LimitsInput.model_fields}
 
     def chosen_tools(self) -> list[str] | None:
         """Return the ticked tools; those of a collection only with one. None = the default ones."""
@@ -129,16 +147,6 @@ class NewRunForm(forms.Form):
         if self.cleaned_data["collection"] is not None:
             return ticked
         return [name for name in ticked if name not in COLLECTION_TOOLS]
-
-    @property
-    def tool_boxes(self) -> list[ToolBox]:
-        chosen = self["tools"].value()
-        ticked = default_names(collection=True) if chosen is None else chosen
-        return [ToolBox(offer, offer.name in ticked) for offer in tools.offers()]
-
-    @property
-    def limit_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in LimitsInput.model_fields]
 
 
 class ForkForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -194,7 +194,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
         form, parameters = _fresh_forms(request)
     context = {
         "form": form,
-        "families": _families(parameters, _ticked(form)),
+        "families": families_of(parameters, _ticked(form)),
         "most": services.MAX_RACE,
         "summary": _faults(form, parameters) if form.is_bound else [],
         "collections": Collection.objects.filter(workspace=workspace).exists(),
@@ -231,12 +231,15 @@ class FamilyOfCards(NamedTuple):
     open: bool
 
 
-def _families(parameters: Mapping[str, SchemaForm], ticked: list[str]) -> list[FamilyOfCards]:
+def families_of(
+    parameters: Mapping[str, SchemaForm] | None = None, ticked: Sequence[str] = ()
+) -> list[FamilyOfCards]:
     """Return the strategies by family, both in the registry's order; ticked ones are in sight."""
+    known = parameters or {}
     cards: dict[str, list[Card]] = {}
     for name, strategy in STRATEGIES.items():
         words = f"{strategy.title} {name} {strategy.family} {strategy.summary}".lower()
-        card = Card(strategy, parameters.get(name), name in ticked, words)
+        card = Card(strategy, known.get(name), name in ticked, words)
         cards.setdefault(strategy.family, []).append(card)
     few = len(STRATEGIES) <= FEW_STRATEGIES
     return [
