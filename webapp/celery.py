@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 app = Celery("tandem")
 app.add_defaults(lambda: settings.CELERY)  # read when first needed
 app.set_default()  # pool threads resolve tasks through the default app (realtime.md 4.1)
-app.autodiscover_tasks(["webapp.runs", "webapp.learning", "webapp.experiments"])
+app.autodiscover_tasks(["webapp.runs", "webapp.learning", "webapp.experiments", "webapp.whatif"])
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
