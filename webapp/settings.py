@@ -158,6 +158,7 @@ INSTALLED_APPS = [
     "webapp.experiments",
     "webapp.review",
     "webapp.discussion",
+    "webapp.whatif",
     "webapp.api",
 ]
 MIDDLEWARE = [
@@ -265,7 +266,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if env_bool("TANDEM_TRUST_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000
+"""An experiment of 50 arms sends every parameter of every arm."""
 
 _PLOTLY_STYLE = "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
 """The one stylesheet that plotly.js 4.1.1 injects; goes stale with another plotly wheel."""
@@ -327,6 +329,7 @@ CELERY: dict[str, Any] = {
         "reap": {"task": "runs.reap", "schedule": TANDEM["reap_every_s"]},
         "reap-trainings": {"task": "learning.reap", "schedule": TANDEM["reap_every_s"]},
         "experiments": {"task": "experiments.tick", "schedule": 2.0},
+        "what-ifs": {"task": "whatif.tick", "schedule": 15.0},
         "canary": {"task": "runs.canary", "schedule": 10.0},
         "sandbox": {"task": "runs.check_sandbox", "schedule": 600.0},
     },

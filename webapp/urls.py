@@ -21,6 +21,8 @@ urlpatterns = [
     path("", include("webapp.learning.urls")),
     path("", include("webapp.review.urls")),
     path("", include("webapp.discussion.urls")),
+    path("", include("webapp.experiments.urls")),
+    path("", include("webapp.whatif.urls")),
     path("", include("webapp.tiers.urls")),
     path("", include("webapp.teams.urls")),
 ]

@@ -97,7 +97,9 @@ def team_log() -> list[ev.Recorded]:
     return [ev.Recorded(seq=seq, at=1.0 * seq, event=event) for seq, event in enumerate(events)]
 
 
-@pytest.mark.parametrize("file", ["model.test.js", "figures.test.js", "instances.test.js"])
+@pytest.mark.parametrize(
+    "file", ["model.test.js", "figures.test.js", "instances.test.js", "experiment.test.js"]
+)
 def test_the_modules_do_what_they_say(page: Page, file: str) -> None:
     page.goto(f"{ORIGIN}/")
     result = page.evaluate(

@@ -20,7 +20,7 @@ from tests.webapp.review.material import make_queue
 from tests.webapp.runs.test_fold import finished
 from webapp.discussion import services as discussion
 from webapp.discussion.models import Comment, Notification
-from webapp.experiments.models import Experiment
+from webapp.experiments.models import Experiment, TaskSet
 from webapp.learning.models import Training, Weights
 from webapp.review.models import Item, LabelSet, Queue, Reservation, Skip, StepLabel
 from webapp.runs.models import Run
@@ -28,6 +28,7 @@ from webapp.runs.services import _insert
 from webapp.teams.invitations import invite
 from webapp.teams.models import AuditEntry, Invitation, Membership, Token, Workspace
 from webapp.tiers.models import Endpoint, Ladder, Rung
+from webapp.whatif.models import WhatIf
 
 Kind = Literal[
     "open",
@@ -107,6 +108,30 @@ PAGES: dict[str, Row] = {
     "review/marks.json": Row("room"),
     "review/runs/<uuid:uuid>/": Row("run"),
     "review/runs/<uuid:uuid>/labels.json": Row("run"),
+    "experiments/": Row("room"),
+    "experiments/new/": Row("worker"),
+    "experiments/new/arms/": Row("worker", "POST"),
+    "experiments/new/selection/": Row("worker"),
+    "experiments/new/file/": Row("worker", "POST"),
+    "experiments/task-sets/": Row("room"),
+    "experiments/task-sets/add/": Row("worker", "POST"),
+    "experiments/task-sets/upload/": Row("worker", "POST"),
+    "experiments/task-sets/<uuid:uuid>/": Row("run"),
+    "experiments/task-sets/<uuid:uuid>/archive/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/": Row("run"),
+    "experiments/<uuid:uuid>/results.json": Row("run"),
+    "experiments/<uuid:uuid>/trials/": Row("run"),
+    "experiments/<uuid:uuid>/failures/": Row("run"),
+    "experiments/<uuid:uuid>/pause/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/resume/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/cancel/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/retry/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/judge/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/rerun/": Row("member", "POST"),
+    "experiments/<uuid:uuid>/export/<slug:what>/": Row("run"),
+    "what-if/new/": Row("member"),
+    "what-if/new/parameters/": Row("worker"),
+    "what-if/<uuid:uuid>/": Row("run"),
     "tiers/": Row("room"),
     "teams/": Row("room"),
     "runs/<uuid:uuid>/": Row("run"),
@@ -258,7 +283,8 @@ def run(room: Room) -> Run:
     make_weights(room)
     make_training(room)
     invite(room.workspace, room.users["alice"], role="member", days=7)
-    make_experiment(room)
+    experiment = make_experiment(room)
+    WhatIf.objects.create(workspace=room.workspace, experiment=experiment, strategy="large")
     make_queue(room, runs=[run])
     return run
 
@@ -274,6 +300,8 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
                 ("trainings", Training.objects.first()),
                 ("weights", Weights.objects.first()),
                 ("teams/invitations", Invitation.objects.first()),
+                ("task-sets", TaskSet.objects.first()),
+                ("what-if", WhatIf.objects.first()),
                 ("experiments", Experiment.objects.first()),
                 ("review/sets", LabelSet.objects.first()),
                 ("label-sets", LabelSet.objects.first()),
@@ -290,6 +318,8 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
         pk = _notification(room, run, role)
     if path.startswith(("comments/", "api/v1/comments/")):
         uuid = _comment(room, run, role if allowed("label", role) else "alice").uuid
+    if path == "what-if/new/":
+        path += f"?runs={run.uuid}"
     path = (
         path.replace("/parameters/", "/parameters/?strategy=large")
         .replace("<uuid:uuid>", str(uuid))
@@ -298,6 +328,8 @@ def filled(room: Room, run: Run, path: str, role: str) -> str:
         .replace("<str:name>", "labels.csv")
         .replace("<name>", "labels.csv")
         .replace("<position>", "1")
+        .replace("<slug:what>", "definition")
+        .replace("/new/arms/", "/new/arms/?do=add&strategy=large")
         .replace("<int:pk>", str(pk))
         .replace("<str:secret>", _link(room) if "<str:secret>" in path else "")
     )
@@ -381,7 +413,7 @@ def state() -> list[Any]:
         Weights,
         AuditEntry,
     )
-    models += (Workspace, Invitation, Experiment, Comment)
+    models += (Workspace, Invitation, Experiment, TaskSet, Comment)
     models += (LabelSet, Queue, Item, StepLabel, Reservation, Skip)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
