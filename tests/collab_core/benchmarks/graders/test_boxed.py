@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collab_core.benchmarks.graders import boxed
+from collab_core.benchmarks.graders import boxed, equality
 from collab_core.benchmarks.graders.boxed import boxed_answer, normalised
 from collab_core.benchmarks.grades import Grade
 from collab_core.benchmarks.grading import grade
@@ -92,6 +92,13 @@ async def test_code_in_an_answer_is_not_run(tmp_path: Path) -> None:
         found = await graded(rf"\boxed{{{form.format(made)}}}", "5")
         assert found.outcome == "incorrect"
     assert not made.exists()
+
+
+@pytest.mark.parametrize("event", ["subprocess.Popen", "os.system", "os.fork", "socket.connect"])
+def test_the_algebra_starts_nothing_and_connects_nowhere(event: str) -> None:
+    with pytest.raises(PermissionError, match=event):
+        equality._refuse(event, ())
+    equality._refuse("import", ())
 
 
 async def test_an_algebra_that_does_not_start_judges_nobody(
