@@ -121,8 +121,8 @@ class Miss(msgspec.Struct, frozen=True, kw_only=True):
     arm: str
     accuracy_points: float | None
     speedup: float | None
-    within: bool
-    """Within 3 points and 0.15x, as far as both are published."""
+    within: bool | None
+    """Within 3 points and 0.15x, as far as both are published; None = neither is."""
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,8 +254,17 @@ def compare(made: Table, published: dict[str, Goal]) -> list[Miss]:
             if goal is None or goal.speedup is None or speedup is None
             else speedup - goal.speedup
         )
-        near = (points is None or abs(points) <= GOAL_POINTS) and (
-            times is None or abs(times) <= GOAL_SPEEDUP
+        found.append(
+            Miss(
+                arm=row.arm,
+                accuracy_points=points,
+                speedup=times,
+                within=_within((points, GOAL_POINTS), (times, GOAL_SPEEDUP)),
+            )
         )
-        found.append(Miss(arm=row.arm, accuracy_points=points, speedup=times, within=near))
     return found
+
+
+def _within(*distances: tuple[float | None, float]) -> bool | None:
+    known = [abs(distance) <= most for distance, most in distances if distance is not None]
+    return all(known) if known else None

@@ -51,7 +51,7 @@ def _cells(row: Row, made: Reproduction) -> tuple[str, ...]:
         "" if miss.speedup is None else f"{miss.speedup:+.2f}",
         "" if share is None else f"{100 * share:.0f} %",
         "" if steps is None else f"{steps:.1f}",
-        "met" if miss.within else "missed",
+        {True: "met", False: "missed", None: ""}[miss.within],
     )
 
 
@@ -73,7 +73,7 @@ def _interval(figure: Measured, *, scale: float, digits: int, unit: str = "") ->
 
 
 def _misses(made: Reproduction) -> str:
-    missed = [miss.arm for miss in made.compared if not miss.within]
+    missed = [miss.arm for miss in made.compared if miss.within is False]
     goal = f"within {GOAL_POINTS:g} points and {GOAL_SPEEDUP:g}x of the published row"
     if not missed:
         return f"\nEvery row is {goal}.\n"

@@ -49,6 +49,7 @@ def test_a_row_is_near_within_three_points_and_015x() -> None:
     assert not found["AgentCollab"].within
     assert found["RouteLLM"].accuracy_points is None
     assert found["Other"].accuracy_points is None
+    assert found["Other"].within is None
 
 
 def test_routers_never_see_a_task_of_the_evaluation() -> None:
