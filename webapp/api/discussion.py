@@ -15,6 +15,7 @@ from webapp.api.access import ERRORS, user_of
 from webapp.api.schemas import ErrorBody, Strict
 from webapp.discussion import reads, services
 from webapp.discussion.models import Comment
+from webapp.review.labels import note_opened
 from webapp.runs.models import Run
 
 MOST = 1_000
@@ -65,6 +66,7 @@ def list_comments(
 ) -> list[dict[str, Any]]:
     """Return the comments of a run, oldest first."""
     run = _run(request, uuid)
+    note_opened(user_of(request), [run.uuid])
     found = reads.visible_comments(user_of(request), run)[offset : offset + limit]
     return reads.comment_dicts(run.workspace_id, list(found))
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from collab_core.errors import InvalidInput
 from webapp.discussion import reads, services
 from webapp.discussion.models import Comment, Notification
+from webapp.review.labels import blind_places, note_opened
 from webapp.runs.models import Run
 from webapp.runs.services import QuotaReached
 from webapp.teams.access import current_user, role_in
@@ -29,12 +30,21 @@ def _comment(request: HttpRequest, uuid: UUID) -> Comment:
 
 @require_GET
 def comments(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """The newest comments of a run; 204 if ``version`` is still theirs."""
+    """The newest comments of a run; 204 if ``version`` is still theirs.
+
+    With ``in=review``, for the review page, without what a blind reviewer must not read yet.
+    """
     run, user = _run(request, uuid), current_user(request)
-    now = reads.version(run)
+    blind: set[int] = set()
+    if request.GET.get("in") == "review":
+        blind = {step for _, step in blind_places(user, [run.uuid])}
+    now = "-".join([reads.version(run), *map(str, sorted(blind))])
     if request.GET.get("version") == now:
         return HttpResponse(status=204)
-    newest = reads.visible_comments(user, run).order_by("-id")[: reads.SHOWN + 1]
+    if request.GET.get("in") != "review":
+        note_opened(user, [run.uuid])
+    seen = reads.visible_comments(user, run, blind_steps=blind)
+    newest = seen.order_by("-id")[: reads.SHOWN + 1]
     found = list(newest)[::-1]
     membership = role_in(user, run.workspace_id)
     return JsonResponse(

@@ -15,7 +15,7 @@ from webapp.review.labels import blind_places, labels_of
 from webapp.review.models import Decision, LabelRevision
 from webapp.runs.models import Run
 from webapp.runs.views import visible_run
-from webapp.teams.access import current_user
+from webapp.teams.access import current_user, role_in
 from webapp.teams.models import User
 
 MAX_STEPS = 500
@@ -26,7 +26,8 @@ MAX_MARKED = 20
 def run(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show all labels of a run, verdict by verdict, for a team to walk through."""
     found = visible_run(request, uuid)
-    return render(request, "review/run.html", {"run": found})
+    may_review = role_in(current_user(request), found.workspace_id).may_review
+    return render(request, "review/run.html", {"run": found, "may_review": may_review})
 
 
 @require_GET

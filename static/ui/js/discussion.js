@@ -45,7 +45,7 @@ function label(button, step) {
 async function poll() {
   if (stopped || document.hidden || editing || document.getElementById("run")?.dataset.state === "removed") return;
   try {
-    const answer = await fetch(`${card.dataset.url}?version=${encodeURIComponent(state.version)}`, { headers: { accept: "application/json" } });
+    const answer = await fetch(`${card.dataset.url}${card.dataset.url.includes("?") ? "&" : "?"}version=${encodeURIComponent(state.version)}`, { headers: { accept: "application/json" } });
     if (answer.redirected || answer.status === 404 || answer.status === 403) { stopped = true; return; }
     if (answer.status === 204) return;
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);

@@ -9,7 +9,10 @@ from django.test import Client
 
 from tests.webapp.discussion.test_services import run, say
 from tests.webapp.personas import Room
+from tests.webapp.review.material import given, item, make_queue
 from webapp.discussion.models import Comment, Notification
+from webapp.review import labelling
+from webapp.review.models import Item
 from webapp.runs.models import Run
 from webapp.teams.models import Membership
 
@@ -106,6 +109,24 @@ def test_many_notifications_come_in_pages(rita: Client, room: Room, run: Run) ->
     older = rita.get(f"/notifications/?before={before}").content.decode()
     assert "number 69;" in older
     assert "number 70;" not in older
+
+
+def test_the_review_page_shows_no_comment_on_what_is_still_to_label(
+    rita: Client, room: Room
+) -> None:
+    queue = make_queue(room)
+    place = item(queue)
+    assert place.run is not None
+    for step in (None, place.step):
+        say(room, place.run, "bob", "FALSE PROGRESS", step=step)
+    review = f"/runs/{place.run.uuid}/comments.json?in=review"
+    assert "FALSE PROGRESS" not in rita.get(review).content.decode()
+    assert "in=review" in rita.get(f"/review/runs/{place.run.uuid}/").content.decode()
+    before = rita.get(review).json()["version"]
+    for one in Item.objects.filter(queue=queue).order_by("position"):
+        labelling.save(item(queue, one.position), room.users["rita"], given())
+    after = rita.get(review, {"version": before}).json()["comments"]
+    assert [one["text"] for one in after] == ["FALSE PROGRESS", "FALSE PROGRESS"]
 
 
 # --- REST ---------------------------------------------------------------------------------------
