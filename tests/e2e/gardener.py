@@ -12,6 +12,7 @@ from django.utils import timezone
 from collab_core.events import AnyEvent, RunQueued
 from collab_core.simulator.presets import ladder as preset_ladder
 from tests.e2e.ground import LONG, PASSWORD, QUESTION, STEPS, Ground
+from tests.e2e.labels import plant_review
 from tests.e2e.learned import plant_learned
 from tests.e2e.payloads import HUGE, NAME, PAYLOADS
 from tests.e2e.stories import ENDS, Story, Turn, turns
@@ -41,6 +42,7 @@ def plant(servers: Mapping[str, str]) -> Ground:
         )
         ground.runs[f"long-{number}"] = _run(demo, told)
     _hostile(ground)
+    ground.review = plant_review(demo, ground.runs)
     alice = User.objects.get(username="alice")
     ground.learned = plant_learned(demo, name="probe-1", by=alice)
     return ground

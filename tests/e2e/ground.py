@@ -19,6 +19,8 @@ class Ground:
     learned: dict[str, str] = field(default_factory=dict)
     """Weights and trainings by what they show."""
     hostile_learned: dict[str, str] = field(default_factory=dict)
+    review: dict[str, str] = field(default_factory=dict)
+    """A label set, queues and a labelled run by what they show."""
     hostile_ladder: str = ""
     hostile_endpoint: str = ""
 

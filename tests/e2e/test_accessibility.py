@@ -41,6 +41,30 @@ def _table(page: Page) -> None:
     page.locator("#charts [data-show=table]").click()
 
 
+def _answer(page: Page) -> None:
+    expect(page.locator("#judged")).to_be_visible()
+    page.locator("[data-answer=no]").click()
+
+
+def _reveal(page: Page) -> None:
+    """Label the first item, go back to it and look at the verdict."""
+    _answer(page)
+    page.locator("#save").click()
+    expect(page.locator("#review")).to_have_attribute("data-waiting", "0")
+    page.locator("#previous").click()
+    page.keyboard.press("r")
+    expect(page.locator("#after .label-list")).to_be_visible()
+
+
+def _keys(page: Page) -> None:
+    expect(page.locator("#judged")).to_be_visible()
+    page.locator("[data-opens=keys-dialog]:visible").click()
+
+
+def _labels_shown(page: Page) -> None:
+    expect(page.locator("#verdicts .label-list").first).to_be_visible()
+
+
 def _reconnecting(page: Page) -> None:
     """The page hears that the network is gone, and keeps its data."""
     page.evaluate("window.dispatchEvent(new Event('offline'))")
@@ -62,6 +86,7 @@ PAGES = (
         "compare",
     ),
     *("finished", "running", "failed", "train", "weights"),
+    *("review", "label", "label set", "numbers", "disagreements", "run labels", "new queue"),
 )
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "login": ("", "/login/", None),
@@ -76,6 +101,16 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "finished training": ("alice", "/strategies/trainings/{training-finished}/", None),
     "weights": ("alice", "/strategies/weights/{weights}/", None),
     "delete dialog": ("alice", "/strategies/weights/{weights}/", _delete),
+    "review": ("alice", "/review/", None),
+    "no review": ("charlie", "/review/", None),
+    "new queue": ("alice", "/review/queues/new/", None),
+    "label": ("alice", "/review/queues/{queue}/", _answer),
+    "revealed": ("bob", "/review/queues/{open}/", _reveal),
+    "label keys": ("alice", "/review/queues/{queue}/", _keys),
+    "label set": ("alice", "/review/sets/{set}/", None),
+    "numbers": ("alice", "/review/sets/{set}/numbers/", None),
+    "disagreements": ("vera", "/review/sets/{set}/disagreements/", None),
+    "run labels": ("vera", "/review/runs/{run}/", _labels_shown),
     "tiers": ("alice", "/tiers/", None),
     "endpoint": ("alice", "/tiers/endpoints/new/", None),
     "team": ("alice", "/teams/", None),
@@ -137,7 +172,7 @@ def _violations(page: Page, state: str) -> list[str]:
 @pytest.mark.parametrize("state", STATES)
 def test_a_page_is_accessible_and_fits(enter: Enter, ground: Ground, state: str) -> None:
     name, path, act = STATES[state]
-    page = enter(name, path.format(**ground.runs, **ground.learned))
+    page = enter(name, path.format(**ground.runs, **ground.learned, **ground.review))
     _settled(page)
     if act:
         act(page)

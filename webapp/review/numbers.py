@@ -58,6 +58,9 @@ class Numbers(NamedTuple):
 
     rates: Rates
     groups: list[Group]
+    """By what there are several of."""
+    shared: list[tuple[str, str]]
+    """What all labelled steps have in common: title and name."""
     agreement: Agreement
     costs: Costs
 
@@ -68,7 +71,8 @@ def numbers(label_set: LabelSet) -> Numbers:
     groups = [_group(labels, key, title) for key, title in WORDS.items()]
     return Numbers(
         rates(labels),
-        [group for group in groups if group.rows],
+        [group for group in groups if len(group.rows) > 1],
+        [(group.title, group.rows[0][0]) for group in groups if len(group.rows) == 1],
         agreement(labels),
         _costs(labels),
     )

@@ -34,8 +34,14 @@ def epoch(at: float) -> str:
 
 
 @register.simple_tag
-def figure(found: Figure, percent: bool = False) -> str:  # noqa: FBT001, FBT002 - a tag's option
+def figure(
+    found: Figure,
+    percent: bool = False,  # noqa: FBT001, FBT002 - a tag's options
+    short: bool = False,  # noqa: FBT001, FBT002
+) -> str:
     """0.72 (0.51 to 0.93), or why there is none."""
+    if found.value is None and short:
+        return "not defined"
     if found.value is None:
         return f"not defined: {found.reason}" if found.reason else "n/a"
     words = per_cent if percent else (lambda value: "n/a" if value is None else f"{value:.2f}")
