@@ -21,6 +21,8 @@ RIDGE = 1.0
 BANDS = 3
 LEAST_DONORS = 8
 """A group of recorded steps smaller than this is joined with its neighbours."""
+STALLS = (1, 3, 6)
+"""Where a row of stalls begins to be another situation."""
 LEAST_NEAR = 10
 """Steps of the pool that a situation needs; fewer = thin."""
 
@@ -50,7 +52,7 @@ class Model:
     """(set, tier, last, progress, band): where the group begins in ``donors``."""
     size: Ints
     near: Ints
-    """(tier, stalled, late): steps of the pool."""
+    """(tier, stalls in a row by ``STALLS``, late): steps of the pool."""
 
     @property
     def sets(self) -> int:
@@ -182,11 +184,11 @@ def _groups(pool: Pool, rows: Floats, edges: Floats) -> tuple[Ints, Ints, Ints]:
 
 
 def nearby(situation: Situation, tier: Ints, edges: Floats) -> tuple[Ints, Ints, Ints]:
-    stalled = (situation.stalled > 0).astype(np.int64)
-    return tier, stalled, (situation.index > edges[0]).astype(np.int64)
+    stalled = np.searchsorted(STALLS, situation.stalled, side="right")
+    return tier, np.asarray(stalled), (situation.index > edges[0]).astype(np.int64)
 
 
 def _near(pool: Pool, edges: Floats) -> Ints:
-    near = np.zeros((len(pool.tiers), 2, 2), dtype=np.int64)
+    near = np.zeros((len(pool.tiers), len(STALLS) + 1, 2), dtype=np.int64)
     np.add.at(near, nearby(pool.situation, pool.tier, edges), 1)
     return near

@@ -13,7 +13,7 @@ from collab_core.learned.store import ladder_used
 from collab_core.strategies.base import NO_RESOURCES, Resources
 from collab_core.whatif.caught import Labels, caught
 from collab_core.whatif.driving import Start
-from collab_core.whatif.model import LEAST_NEAR, Model, fit_model
+from collab_core.whatif.model import LEAST_NEAR, STALLS, Model, fit_model
 from collab_core.whatif.pool import LEAST_STEPS, Pool, comparable
 from collab_core.whatif.recorded import RecordedRun
 from collab_core.whatif.replay import Replayed, replayed
@@ -181,9 +181,8 @@ def _support(drawn: Drawn | None, model: Model | None) -> Support | None:
     if drawn is None or model is None:
         return None
     thin = [
-        f"{model.pool.tiers[tier].name}, {('after progress', 'stalled')[stalled]}, "
-        f"{('early', 'late')[late]}"
-        for tier, stalled, late in np.argwhere((model.near < LEAST_NEAR) & (drawn.near > 0))
+        f"{model.pool.tiers[tier].name}, {_stalls(stalls)}, {('early', 'late')[late]}"
+        for tier, stalls, late in np.argwhere((model.near < LEAST_NEAR) & (drawn.near > 0))
     ]
     return Support(
         pool_runs=len(model.pool.runs),
@@ -192,6 +191,16 @@ def _support(drawn: Drawn | None, model: Model | None) -> Support | None:
         thin_share=_thin(drawn, model),
         least=LEAST_NEAR,
         thin=tuple(thin),
+    )
+
+
+def _stalls(place: int) -> str:
+    """Return a row of stalls in words."""
+    if not place:
+        return "after progress"
+    least = STALLS[place - 1]
+    return (
+        f"{least} or more stalls" if place == len(STALLS) else f"{least}-{STALLS[place] - 1} stalls"
     )
 
 

@@ -133,7 +133,7 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
     """Runs of the pool that could not be used."""
     thin_share: float
-    """Share of the estimated steps in a situation (tier, stalled or not, early or late) of which
+    """Share of the estimated steps in a situation (tier, stalls in a row, early or late) of which
     the pool has fewer than ``least`` steps."""
     least: int
     thin: tuple[str, ...]

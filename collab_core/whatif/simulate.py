@@ -24,7 +24,7 @@ class Drawn(NamedTuple):
     figures: dict[str, Floats]
     """By the names of ``FIGURES``: (run, continuation)."""
     near: Ints
-    """(tier, stalled, late): estimated steps in that situation, of all continuations."""
+    """(tier, stalls, late): estimated steps in that situation, as in ``Model.near``."""
 
 
 def simulate(starts: Sequence[Start], model: Model, *, each: int, seed: int) -> Drawn:

@@ -93,11 +93,13 @@ class Situation:
 def for_end(after: Situation, tier: Ints, progress: NDArray[np.bool_]) -> Floats:
     """Return the regressors of an answer given in the step that led to ``after``."""
     good = progress.astype(np.float64)
+    on = _one_hot(tier, after.streak.shape[1])[:, 1:]
     hinges = [np.maximum(after.progress - knot, 0.0) / 5.0 for knot in PROGRESS_KNOTS]
     return np.column_stack(
         [
             np.ones(len(tier)),
-            _one_hot(tier, after.streak.shape[1])[:, 1:],
+            on,
+            on * np.log1p(after.stalled)[:, None],
             good,
             np.log1p(after.progress),
             good * np.log1p(after.progress),
