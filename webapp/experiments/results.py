@@ -25,6 +25,7 @@ from collab_core.experiments.trajectories import (
     curves,
     solved_and_unsolved,
 )
+from collab_core.strategies.registry import STRATEGIES
 from webapp.experiments import reads
 from webapp.experiments.models import Experiment, ExperimentStatus, ResultCache
 
@@ -160,10 +161,11 @@ def _frontiers(made: Table) -> dict[str, Frontier]:
 
 
 def _sweeps(experiment: Experiment, made: Table) -> tuple[Series, ...]:
+    known = [arm for arm in experiment.defined.arms if arm.strategy in STRATEGIES]
     try:
-        return sweeps(experiment.defined.arms, made.rows)
+        return sweeps(known, made.rows)
     except InvalidInput:
-        # an arm of a strategy, or with a parameter, that this version does not have any more
+        # a parameter that this version of its strategy does not have any more
         return ()
 
 
