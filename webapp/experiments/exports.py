@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
-from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 
 from webapp.experiments import reads
 from webapp.experiments.models import Experiment
+from webapp.streams import streamed
 from webapp.teams import audit
 from webapp.teams.access import current_user
 from webapp.teams.audit import Action
@@ -18,12 +16,11 @@ from webapp.teams.audit import Action
 def archive(request: HttpRequest, experiment: Experiment) -> HttpResponseBase:
     """Stream the .tar of ``reads.archive``; the caller has scoped the experiment to the user."""
     note(request, experiment, "archive")
-    pieces = reads.archive(experiment)
-    # an ASGI server streams asynchronous iterators only, the test client the other kind
-    return StreamingHttpResponse(
-        _in_thread(pieces) if hasattr(request, "scope") else pieces,
+    return streamed(
+        request,
+        reads.archive(experiment),
         content_type="application/x-tar",
-        headers={"Content-Disposition": f'attachment; filename="{experiment.ref}.tar"'},
+        filename=f"{experiment.ref}.tar",
     )
 
 
@@ -37,12 +34,3 @@ def note(request: HttpRequest, experiment: Experiment, what: str) -> None:
             target=experiment.ref,
             detail={"format": what},
         )
-
-
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while piece := await sync_to_async(_next)(pieces):
-        yield piece
-
-
-def _next(pieces: Iterator[bytes]) -> bytes:
-    return next(pieces, b"")

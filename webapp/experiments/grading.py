@@ -67,7 +67,7 @@ def grade_batch(backend: Callable[[], Backend] = OpenAICompatible) -> int:
     jobs = [_job(trial) for trial in _take()]
     asked = [job for job in jobs if not _known(job)]
     if asked:
-        asyncio.run(_grade_all(asked, backend))
+        asyncio.run(_grade_all(asked, backend, _sandbox(asked)))
     return len(jobs)
 
 
@@ -117,21 +117,21 @@ def _known(job: _Job) -> bool:
 
 
 # --- grading ------------------------------------------------------------------------------------
-async def _grade_all(jobs: Sequence[_Job], make: Callable[[], Backend]) -> None:
+async def _grade_all(
+    jobs: Sequence[_Job], make: Callable[[], Backend], sandbox: Sandbox | None
+) -> None:
     backend = make()
     try:
         async with asyncio.TaskGroup() as group:
             for job in jobs:
-                group.create_task(_grade(job, backend))
+                group.create_task(_grade(job, backend, sandbox))
     finally:
         await backend.aclose()
 
 
-async def _grade(job: _Job, backend: Backend) -> None:
+async def _grade(job: _Job, backend: Backend, sandbox: Sandbox | None) -> None:
     try:
-        given = await grade(
-            job.task, job.answer, backend=backend, tier=job.tier, sandbox=_sandbox(job.task)
-        )
+        given = await grade(job.task, job.answer, backend=backend, tier=job.tier, sandbox=sandbox)
     except TandemError as error:
         await asyncio.to_thread(query, _again, job, f"{error.message} {error.hint}".strip())
         return
@@ -143,14 +143,15 @@ async def _grade(job: _Job, backend: Backend) -> None:
     await asyncio.to_thread(query, _store, job, given)
 
 
-def _sandbox(task: BenchmarkTask) -> Sandbox | None:
-    return (
-        self_check(settings.TOOLS.sandbox).sandbox if find(task.scorer).needs == "sandbox" else None
-    )
+def _sandbox(jobs: Sequence[_Job]) -> Sandbox | None:
+    """Return this machine's sandbox where an answer needs it; the first look takes two seconds."""
+    if any(find(job.task.scorer).needs == "sandbox" for job in jobs):
+        return self_check(settings.TOOLS.sandbox).sandbox
+    return None
 
 
 def _store(job: _Job, given: Grade) -> None:
-    if given.outcome == "unscored" and given.score is None and given.parsed:
+    if not given.is_verdict:
         # nobody was there to grade it: that may change, so it is no verdict to be kept
         _fail(job, "not_graded", given.reason)
         return

@@ -7,18 +7,15 @@ themselves are fetched by the page when the revision has grown. Read-only.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
 import msgspec
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
 
 from webapp.experiments.models import Experiment
 from webapp.experiments.reads import Progress, progress
-from webapp.runs import watchdog
-from webapp.runs.consumers import MEMBERSHIP_ENDED, NOT_FOUND, NOT_SIGNED_IN, OVERLOAD, in_thread
+from webapp.runs.guarded import GuardedConsumer, in_thread
 from webapp.teams.models import User
 
 logger = logging.getLogger(__name__)
@@ -84,70 +81,36 @@ class _Look:
 _LOOK = _Look()
 
 
-class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+class ExperimentConsumer(GuardedConsumer):
     """Pushes the progress of one experiment to one browser."""
 
-    channel_layer_alias = "none"
-    watch: Watch | None = None
-    pump: asyncio.Task[None] | None = None
-
-    async def connect(self) -> None:
-        await self.accept()
-        user = self.scope.get("user")
-        if not isinstance(user, User):
-            await self.close(NOT_SIGNED_IN)
-            return
-        try:
-            found = await in_thread(_authorised, user, self.scope["url_route"]["kwargs"]["uuid"])
-        except DatabaseError as error:
-            logger.warning("socket refused, the database does not answer: %s", str(error).strip())
-            await self.close(OVERLOAD)
-            return
-        if found is None:
-            await self.close(NOT_FOUND)
-            return
-        self.watch = Watch(found.pk)
-        session = self.scope.get("session")
-        watchdog.guard(
-            self.watch,
-            user_id=user.pk,
-            workspace_id=found.workspace_id,
-            session_key=getattr(session, "session_key", "") or "",
+    @staticmethod
+    def visible(user: User, uuid: Any) -> Experiment | None:
+        return (
+            Experiment.objects.for_user(user)
+            .filter(uuid=uuid, workspace__memberships__user__is_active=True)
+            .first()
         )
-        _LOOK.add(self.watch)
-        self.pump = asyncio.create_task(self._pump(self.watch))
 
-    async def disconnect(self, code: int) -> None:
-        if self.watch is not None:
-            _LOOK.drop(self.watch)
-            watchdog.release(self.watch)
-        if self.pump is not None:
-            self.pump.cancel()
+    def opened(self, found: Experiment) -> Watch:
+        watch = Watch(found.pk)
+        _LOOK.add(watch)
+        return watch
 
-    async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Ignore it: changes are POSTs with a CSRF token."""
+    def closed(self, guarded: Watch) -> None:
+        _LOOK.drop(guarded)
 
-    async def _pump(self, watch: Watch) -> None:
+    async def follow(self, guarded: Watch) -> None:
         last: Progress | None = None
-        with contextlib.suppress(OSError):  # the browser is gone: disconnect() follows
-            while True:
-                news = await watch.take()
-                if watch.ended:
-                    await self.close(MEMBERSHIP_ENDED)
-                    return
-                if news is not None and _differs(news, last):
-                    last = news
-                    await self.send(text_data=msgspec.json.encode(news._asdict()).decode())
+        while True:
+            news = await guarded.take()
+            if guarded.ended:
+                return
+            if news is not None and _differs(news, last):
+                last = news
+                await self.send(text_data=msgspec.json.encode(news._asdict()).decode())
 
 
 def _differs(news: Progress, last: Progress | None) -> bool:
     """The time left runs on by itself: it alone is no news."""
     return last is None or news._replace(time_left_s=None) != last._replace(time_left_s=None)
-
-
-def _authorised(user: User, uuid: Any) -> Experiment | None:
-    return (
-        Experiment.objects.for_user(user)
-        .filter(uuid=uuid, workspace__memberships__user__is_active=True)
-        .first()
-    )

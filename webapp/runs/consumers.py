@@ -13,22 +13,16 @@ import random
 from typing import Any
 from urllib.parse import parse_qs
 
-from asgiref.sync import sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
 
 from webapp.review.labels import note_opened
-from webapp.runs import reads, watchdog
+from webapp.runs import reads
+from webapp.runs.guarded import GuardedConsumer, in_thread
 from webapp.runs.hub import HUB, Subscription
 from webapp.runs.models import Run
-from webapp.runs.threads import query
 from webapp.teams.models import User
 
 logger = logging.getLogger(__name__)
-NOT_SIGNED_IN = 4401
-NOT_FOUND = 4404
-MEMBERSHIP_ENDED = 4409
-OVERLOAD = 1013
 MAX_SEQ = 2**31 - 1
 
 
@@ -38,62 +32,28 @@ def cursor_of(query: bytes) -> int:
     return int(raw) if raw.isascii() and raw.isdigit() and int(raw[:11]) <= MAX_SEQ else -1
 
 
-class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+class RunConsumer(GuardedConsumer):
     """Pushes one run's events to one browser."""
 
-    channel_layer_alias = "none"
-    """A socket of its own in the layer would tie it to Redis: the process listens for all."""
-    subscription: Subscription | None = None
-    pump: asyncio.Task[None] | None = None
-
-    async def connect(self) -> None:
-        await self.accept()
-        user = self.scope.get("user")
-        if not isinstance(user, User):
-            await self.close(NOT_SIGNED_IN)
-            return
-        uuid = self.scope["url_route"]["kwargs"]["uuid"]
-        try:
-            run = await in_thread(_authorised, user, uuid)
-        except DatabaseError as error:
-            logger.warning("socket refused, the database does not answer: %s", str(error).strip())
-            await self.close(OVERLOAD)
-            return
-        if run is None:
-            await self.close(NOT_FOUND)
-            return
-        self.subscription = HUB.subscribe(run.pk)
-        session = self.scope.get("session")
-        watchdog.guard(
-            self.subscription,
-            user_id=user.pk,
-            workspace_id=run.workspace_id,
-            session_key=getattr(session, "session_key", "") or "",
+    @staticmethod
+    def visible(user: User, uuid: Any) -> Run | None:
+        run = (
+            Run.objects.for_user(user)
+            .filter(uuid=uuid, workspace__memberships__user__is_active=True)
+            .first()
         )
-        since = cursor_of(self.scope["query_string"])
-        self.pump = asyncio.create_task(self._pump(self.subscription, since))
+        if run is not None:
+            note_opened(user, [run.uuid])
+        return run
 
-    async def disconnect(self, code: int) -> None:
-        if self.subscription is not None:
-            HUB.unsubscribe(self.subscription)
-            watchdog.release(self.subscription)
-        if self.pump is not None:
-            self.pump.cancel()
+    def opened(self, found: Run) -> Subscription:
+        return HUB.subscribe(found.pk)
 
-    async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Ignore it: starting, stopping and forking are POSTs with a CSRF token."""
+    def closed(self, guarded: Subscription) -> None:
+        HUB.unsubscribe(guarded)
 
-    async def _pump(self, subscription: Subscription, since: int) -> None:
-        try:
-            await self._follow(subscription, since)
-        except asyncio.CancelledError:
-            raise
-        except OSError:
-            # the browser went away while something was being sent: disconnect() follows
-            logger.debug("socket of run %s: the browser is gone", subscription.run_id)
-        except Exception:
-            logger.exception("socket of run %s", subscription.run_id)
-            await self.close(OVERLOAD)
+    async def follow(self, guarded: Subscription) -> None:
+        await self._follow(guarded, cursor_of(self.scope["query_string"]))
 
     async def _follow(self, subscription: Subscription, since: int) -> None:
         head = await self._read(reads.head, subscription.run_id)
@@ -105,7 +65,6 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         while True:
             frames = await subscription.take()
             if subscription.ended:
-                await self.close(MEMBERSHIP_ENDED)
                 return
             for seq, text in frames:
                 if seq == subscription.sent + 1:
@@ -138,19 +97,3 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             except DatabaseError as error:
                 logger.warning("socket waits for the database: %s", str(error).strip())
                 await asyncio.sleep(random.uniform(0.5, 1.5))
-
-
-def in_thread(function: Any, *args: Any) -> Any:
-    """Run a query in the server's reader threads."""
-    return sync_to_async(query, thread_sensitive=False, executor=watchdog.READERS)(function, *args)
-
-
-def _authorised(user: User, uuid: Any) -> Run | None:
-    run = (
-        Run.objects.for_user(user)
-        .filter(uuid=uuid, workspace__memberships__user__is_active=True)
-        .first()
-    )
-    if run is not None:
-        note_opened(user, [run.uuid])
-    return run
