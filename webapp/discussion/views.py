@@ -124,9 +124,23 @@ def notifications(request: HttpRequest) -> HttpResponse:
     """List what somebody was told of, newest first."""
     raw = request.GET.get("before", "")
     before = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None
-    page = reads.notifications(current_user(request), before)
-    context = {"page": page, "later": before is not None}
+    user = current_user(request)
+    page = reads.notifications(user, before)
+    blind = blind_places(user, {row.comment.run.uuid for row in page.rows})
+    context = {
+        "rows": [(row, _is_blind(row.comment, blind)) for row in page.rows],
+        "page": page,
+        "later": before is not None,
+    }
     return render(request, "discussion/notifications.html", context)
+
+
+def _is_blind(comment: Comment, blind: set[tuple[UUID, int]]) -> bool:
+    """Whether the words would tell a reviewer what others think of a step still to label."""
+    run = comment.run.uuid
+    return (run, comment.step) in blind or (
+        comment.step is None and any(place[0] == run for place in blind)
+    )
 
 
 @require_POST

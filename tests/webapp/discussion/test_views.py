@@ -118,7 +118,10 @@ def test_the_review_page_shows_no_comment_on_what_is_still_to_label(
     place = item(queue)
     assert place.run is not None
     for step in (None, place.step):
-        say(room, place.run, "bob", "FALSE PROGRESS", step=step)
+        say(room, place.run, "bob", "FALSE PROGRESS @rita", step=step)
+    told = rita.get("/notifications/").content.decode()
+    assert "FALSE PROGRESS" not in told
+    assert told.count("Hidden until you have labelled it.") == 2
     review = f"/runs/{place.run.uuid}/comments.json?in=review"
     assert "FALSE PROGRESS" not in rita.get(review).content.decode()
     assert "in=review" in rita.get(f"/review/runs/{place.run.uuid}/").content.decode()
@@ -126,7 +129,8 @@ def test_the_review_page_shows_no_comment_on_what_is_still_to_label(
     for one in Item.objects.filter(queue=queue).order_by("position"):
         labelling.save(item(queue, one.position), room.users["rita"], given())
     after = rita.get(review, {"version": before}).json()["comments"]
-    assert [one["text"] for one in after] == ["FALSE PROGRESS", "FALSE PROGRESS"]
+    assert [one["text"] for one in after] == ["FALSE PROGRESS @rita"] * 2
+    assert rita.get("/notifications/").content.decode().count("FALSE PROGRESS") == 2
 
 
 # --- REST ---------------------------------------------------------------------------------------
