@@ -13,7 +13,9 @@ import msgspec
 from collab_core.command_ladder import pair
 from collab_core.domain import TierSnapshot
 from collab_core.errors import InvalidInput
+from collab_core.learned.commands import read_label_file
 from collab_core.learned.logs import read_logs
+from collab_core.review.settle import settle
 from collab_core.strategies.base import Resources
 from collab_core.strategies.registry import from_words, parse_parameters
 from collab_core.whatif.measure import Measurement, measure
@@ -51,7 +53,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--labels",
         type=Path,
-        help='people\'s labels: {"run": "ID", "scope": "", "step": 3, "made_progress": false} a line',
+        help="people's labels: a label set (.jsonl or .csv), or a line "
+        '{"run": "ID", "scope": "", "step": 3, "made_progress": false}',
     )
     add("--level", type=float, default=0.95, help="of the intervals, between 0 and 1 (0.95)")
     add("--seed", type=int, default=0, help="of what is drawn")
@@ -133,7 +136,7 @@ class _Label(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_labels(path: Path) -> dict[tuple[str, str, int], bool]:
-    """Read labels, one JSON object a line.
+    """Read labels: a label set (``collab_core/review/files.py``), or a small object a line.
 
     Raises:
         InvalidInput: the file or a line cannot be read.
@@ -144,6 +147,12 @@ def read_labels(path: Path) -> dict[tuple[str, str, int], bool]:
         raise InvalidInput(
             f"{path.name} cannot be read: {error.strerror}.", field="labels"
         ) from error
+    if path.suffix == ".csv" or any(b'"label_set"' in line for line in lines[:1]):
+        return {
+            (str(one.run_id), one.scope, one.step): one.made_progress
+            for one in settle(read_label_file(path))
+            if one.made_progress is not None
+        }
     labels: dict[tuple[str, str, int], bool] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -13,6 +13,7 @@ from collab_core.learned.trainer import Trainer
 from webapp.learning.services import encoders
 from webapp.learning.sources import MAX_RUNS, MAX_UPLOAD_BYTES, finished_runs
 from webapp.learning.weights import offers
+from webapp.review.models import LabelSet
 from webapp.runs.forms import usable_ladders
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED
@@ -65,10 +66,15 @@ class TrainingForm(forms.Form):
         help_text="JSON lines: an exported run, or several one after the other. "
         f"At most {MAX_UPLOAD_BYTES // 1024**2} MiB.",
     )
+    label_set = forms.ModelChoiceField(
+        label="Label set", queryset=LabelSet.objects.none(), required=False, to_field_name="uuid",
+        empty_label="None: a label file", help_text="Its labels as they are now.",
+    )  # fmt: skip
     labels = forms.FileField(
-        label="Label set",
+        label="Label file",
         required=False,
-        help_text="An exported label file (.jsonl or .csv) about runs of this workspace.",
+        help_text="Instead of a label set: an exported one (.jsonl or .csv) about runs of this "
+        "workspace.",
     )
     encoder = forms.ChoiceField(label="Encoder", choices=encoders, required=False)
     classifier = forms.ChoiceField(
@@ -83,6 +89,9 @@ class TrainingForm(forms.Form):
         super().__init__(*args, **kwargs)
         self._trainer = trainer
         if trainer.needs_labels:
+            sets = LabelSet.objects.filter(workspace=workspace).order_by("-id")
+            self.fields["label_set"].queryset = sets  # type: ignore[attr-defined]
+            self.fields["label_set"].initial = (newest := sets.first()) and newest.uuid
             # an uploaded log does not say which run it is, and labels name runs
             source = self.fields["source"]
             source.choices = source.choices[:1]  # type: ignore[attr-defined]
@@ -102,8 +111,9 @@ class TrainingForm(forms.Form):
             self.add_error("file", "Choose a file.")
         if not uploads and not data.get("ladder") and "ladder" not in self.errors:
             self.add_error("ladder", "Choose a ladder. Owners make one under Tiers.")
-        if self._trainer.needs_labels and not data.get("labels") and "labels" not in self.errors:
-            self.add_error("labels", "Choose a label file.")
+        given = [data.get("label_set"), data.get("labels")]
+        if self._trainer.needs_labels and not any(given) and "labels" not in self.errors:
+            self.add_error("labels", "Choose a label set or a label file.")
         return data
 
     def clean_labels(self) -> UploadedFile[bytes] | None:

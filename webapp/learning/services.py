@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -19,7 +19,7 @@ from django.utils import timezone
 from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import HASHED
 from collab_core.learned.training import find_trainer, parse_options
-from collab_core.review.files import form_of
+from collab_core.review.files import form_of, to_jsonl
 from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.sources import (
     MAX_RUNS,
@@ -30,6 +30,8 @@ from webapp.learning.sources import (
 )
 from webapp.learning.tasks import enqueue
 from webapp.learning.weights import locate_classifier
+from webapp.review.labels import core_labels
+from webapp.review.models import LabelSet
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED, QuotaReached
 from webapp.teams.access import require_may_run, role_in
@@ -65,6 +67,8 @@ class Order:
     """The pieces of a label file, where the trainer needs labels."""
     labels_name: str = ""
     """The file's name: its ending tells the form."""
+    label_set: LabelSet | None = None
+    """Instead of a file: its labels as they are now."""
     idempotency_key: str | None = None
 
 
@@ -81,6 +85,9 @@ def submit(workspace: Workspace, user: User, order: Order) -> Training:
     if earlier := _earlier(user, order.idempotency_key):
         return earlier
     options = parse_options(order.kind, order.options).model_dump(mode="json")
+    source = _source(workspace, order) | _classifier(workspace, order)
+    if labels := _labels(workspace, order):
+        source |= {"labels": labels.file, "words": f"{source['words']}, with {labels.words}"}
     training = Training(
         workspace=workspace,
         submitted_by=user,
@@ -89,15 +96,15 @@ def submit(workspace: Workspace, user: User, order: Order) -> Training:
         seed=_checked_seed(order.seed),
         encoder=checked_encoder(order.encoder),
         options=options,
-        source=_source(workspace, order) | _classifier(workspace, order) | _labels(order),
+        source=source,
         idempotency_key=order.idempotency_key,
         enqueued_at=timezone.now(),
     )
     _check_quota(workspace)
     if order.upload is not None:
         _keep(work_folder(training), UPLOAD, order.upload)
-    if order.labels is not None:
-        _keep(work_folder(training), training.source["labels"], order.labels, field="labels")
+    if name := training.source.get("labels"):
+        _keep(work_folder(training), name, _label_lines(order), field="labels")
     try:
         with transaction.atomic():
             training.save()
@@ -211,20 +218,40 @@ def _classifier(workspace: Workspace, order: Order) -> dict[str, str]:
     return {"classifier": order.classifier}
 
 
-def _labels(order: Order) -> dict[str, str]:
+class _Labels(NamedTuple):
+    file: str
+    words: str
+
+
+def _labels(workspace: Workspace, order: Order) -> _Labels | None:
     if not find_trainer(order.kind).needs_labels:
-        if order.labels is not None:
+        if order.labels is not None or order.label_set is not None:
             raise InvalidInput("This kind does not learn from labels.", field="labels")
-        return {}
-    if order.labels is None:
-        raise InvalidInput("This kind learns from labels. Choose a label file.", field="labels")
+        return None
+    chosen = order.label_set
+    if (order.labels is None) == (chosen is None):
+        raise InvalidInput(
+            "This kind learns from labels. Choose a label set or a label file.", field="labels"
+        )
+    if chosen is not None and chosen.workspace_id != workspace.pk:
+        raise InvalidInput("There is no such label set in this workspace.", field="label_set")
     if order.ladder is None:
         raise InvalidInput(
             "Labels name steps of this workspace's runs.",
             field="source",
             hint="Learn from finished runs; an uploaded log does not say which run it is.",
         )
-    return {"labels": f"labels.{form_of(order.labels_name)}"}
+    if chosen is None:
+        return _Labels(f"labels.{form_of(order.labels_name)}", "an uploaded label file")
+    if not chosen.labels.exclude(answer="").exists():
+        raise InvalidInput(f"The label set {chosen.name} has no labels yet.", field="label_set")
+    return _Labels("labels.jsonl", f"the label set {chosen.name}")
+
+
+def _label_lines(order: Order) -> Iterable[bytes]:
+    if order.label_set is not None:
+        return to_jsonl(core_labels(order.label_set))
+    return order.labels or ()
 
 
 def _checked_name(name: str) -> str:

@@ -105,6 +105,8 @@ def _order(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, Any]
         upload=None if runs else data["file"].chunks(),
         labels=labels.chunks() if labels and trainer.needs_labels else None,
         labels_name=labels.name or "" if labels else "",
+        # a file that was chosen is meant, whatever the list shows
+        label_set=None if labels else data["label_set"],
         idempotency_key=data["key"] or None,
     )
 

@@ -9,6 +9,9 @@ import pytest
 
 from collab_core import events as ev
 from collab_core.cli import main
+from collab_core.review.files import to_csv, to_jsonl
+from collab_core.whatif.commands import read_labels
+from tests.collab_core.review.labelled import label, run
 from tests.collab_core.whatif.logs import trails
 
 
@@ -64,6 +67,19 @@ def test_labels_say_what_would_have_been_caught(
     text = out(capsys, drawn, "--strategy", "large", "--labels", labels)
     assert "labels: " in text
     assert "large steps a run more than recorded" in text
+
+
+@pytest.mark.parametrize("name", ["set.jsonl", "set.csv"])
+def test_a_label_set_is_read_and_settled(name: str, tmp_path: Path) -> None:
+    several = [
+        label(False, 1, step=2),
+        label(False, 1, step=2, reviewer="bob"),
+        label(True, 1, step=2, reviewer="eve"),
+        label(None, 1, step=3),
+    ]
+    file = tmp_path / name
+    file.write_bytes(b"".join((to_csv if name.endswith("csv") else to_jsonl)(several)))
+    assert read_labels(file) == {(str(run(1)), "", 2): False}
 
 
 @pytest.mark.parametrize(

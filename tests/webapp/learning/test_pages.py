@@ -15,7 +15,9 @@ from django.test import Client
 from collab_core.learned.training import TRAINERS
 from tests.webapp.learning.material import make_training, make_weights, plant_runs
 from tests.webapp.personas import Room
+from tests.webapp.review.material import given, item, make_queue, make_set
 from webapp.learning.models import Training, TrainingStatus, Weights
+from webapp.review import labelling
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +59,19 @@ def test_a_training_on_labels_is_begun_with_a_file(bob: Client, room: Room) -> N
     assert 'value="upload"' not in page
     refused = bob.post(url, sent(room))
     assert refused.status_code == 422
-    assert "Choose a label file" in refused.content.decode()
+    assert "Choose a label set or a label file" in refused.content.decode()
     bob.post(url, sent(room, labels=SimpleUploadedFile("set.csv", b"what it holds")))
     assert Training.objects.get().source["labels"] == "labels.csv"
+
+
+def test_the_newest_label_set_is_offered_first(bob: Client, room: Room) -> None:
+    plant_runs(room, 1)
+    queue = make_queue(room, make_set(room, name="pilot"))
+    labelling.save(item(queue), room.users["alice"], given("no"))
+    url, chosen = "/strategies/train/calibrated-progress/", str(queue.label_set.uuid)
+    assert f'<option value="{chosen}" selected>pilot</option>' in bob.get(url).content.decode()
+    bob.post(url, sent(room, label_set=chosen))
+    assert Training.objects.get().source["words"].endswith("with the label set pilot")
 
 
 def test_tables_of_a_report_are_shown_and_their_text_stays_text(bob: Client, room: Room) -> None:

@@ -20,16 +20,19 @@ from django.http import Http404
 
 from collab_core.errors import InvalidInput
 from collab_core.learned.store import load
-from collab_core.review.files import to_jsonl
+from collab_core.review.files import read_labels, to_jsonl
 from collab_core.review.labels import Label
 from tests.collab_core.learned import worlds
 from tests.services import wait_for
 from tests.webapp.learning.material import plant_runs
 from tests.webapp.personas import Room, make_ladder, make_room
+from tests.webapp.review.material import given, item, make_queue, make_set
 from webapp.learning import leases, services, trainer
 from webapp.learning.models import Training, TrainingStatus, Weights
 from webapp.learning.services import Order
 from webapp.learning.sources import UPLOAD, finished_runs, work_folder, write_logs
+from webapp.review import labelling
+from webapp.review.models import LabelSet
 from webapp.runs.models import Run
 
 
@@ -101,6 +104,27 @@ def test_a_training_on_labels_stores_weights_for_the_calibrated_strategy(room: R
     assert not work_folder(training).exists()
 
 
+def test_a_label_set_gives_its_labels_as_they_are_now(room: Room) -> None:
+    plant_runs(room, 1)
+    queue = make_queue(room, make_set(room, name="pilot"))
+    with pytest.raises(InvalidInput, match="pilot has no labels yet"):
+        submit(room, kind="calibrated-progress", label_set=queue.label_set)
+    labelling.save(item(queue), room.users["alice"], given("no"))
+    training = submit(room, kind="calibrated-progress", label_set=queue.label_set)
+    assert training.source["words"].endswith("with the label set pilot")
+    kept = (work_folder(training) / "labels.jsonl").read_bytes()
+    labelling.save(item(queue), room.users["alice"], given("yes"))
+    (label,) = read_labels(kept, form="jsonl").labels
+    assert (label.made_progress, label.verdict, label.kind) == (False, 1, "false_progress")
+
+
+def test_a_label_set_of_another_workspace_is_refused(room: Room) -> None:
+    plant_runs(room, 1)
+    foreign = LabelSet.objects.create(workspace=room.other, name="theirs")
+    with pytest.raises(InvalidInput, match="no such label set"):
+        submit(room, kind="calibrated-progress", label_set=foreign)
+
+
 def test_labels_of_other_runs_fail_and_say_so(room: Room) -> None:
     plant_runs(room, 2)
     foreign = labels_of([Run(uuid=uuid4()) for _ in range(30)])
@@ -116,7 +140,7 @@ def test_labels_of_other_runs_fail_and_say_so(room: Room) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "Choose a label file"),
+        ({}, "Choose a label set or a label file"),
         ({"labels": [b"x"], "labels_name": "labels.xlsx"}, "no label file"),
         ({"labels": [b""], "labels_name": "labels.csv"}, "empty"),
         ({"labels": [b"x"], "labels_name": "a.csv", "ladder": None, "upload": [b"x"]}, "runs"),
