@@ -165,13 +165,13 @@ def test_the_rest_page_lists_exactly_the_routes_of_the_schema() -> None:
 
 
 def test_the_sockets_close_codes_are_those_of_the_consumer() -> None:
-    from webapp.runs import consumers
+    from webapp.runs import guarded
 
     codes = {
-        consumers.NOT_SIGNED_IN,
-        consumers.NOT_FOUND,
-        consumers.MEMBERSHIP_ENDED,
-        consumers.OVERLOAD,
+        guarded.NOT_SIGNED_IN,
+        guarded.NOT_FOUND,
+        guarded.MEMBERSHIP_ENDED,
+        guarded.OVERLOAD,
     }
     assert {
         int(c) for c in re.findall(r"^\| (\d{4}) \|", _text("docs/live-view.md"), re.M)
