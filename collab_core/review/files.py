@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from collab_core.csv_cells import cell
 from collab_core.errors import InvalidInput
 from collab_core.review.labels import KINDS, SCHEMA_VERSION, Kind, Label, Name
 
@@ -30,8 +31,6 @@ Method = Literal["all", "random", "stratified", "suspicious"]
 
 COLUMNS = (*Label.__struct_fields__, "kind")
 _NULLABLE = frozenset({"made_progress", "verdict"})
-_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
-_BLANK_STARTS = frozenset("\t\r\n")
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -332,8 +331,7 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return "" if value is None else repr(value)
-    risky = value[:1] in _BLANK_STARTS or value.lstrip()[:1] in _FORMULA_STARTS
-    return "'" + value if risky or value.startswith("'") else value
+    return "'" + value if value.startswith("'") else str(cell(value))
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:
