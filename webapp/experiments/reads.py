@@ -14,6 +14,7 @@ from django.utils import timezone
 from collab_core.events import Outcome
 from collab_core.experiments.records import Facts, Trace, TrialStatus
 from collab_core.experiments.records import Trial as TrialRecord
+from webapp.experiments import labels
 from webapp.experiments.models import Experiment, ExperimentStatus, Trial, TrialState
 from webapp.runs.models import Run
 from webapp.runs.reads import log_lines
@@ -107,7 +108,8 @@ def _time_left_s(experiment: Experiment, left: int) -> float | None:
 
 # --- trials -------------------------------------------------------------------------------------
 def trials(experiment: Experiment) -> list[TrialRecord]:
-    """Return every trial in order, as the tables take them: one query."""
+    """Return every trial in order, as the tables take them, with what people labelled of it."""
+    known = labels.labelled(experiment)
     arms = dict(experiment.arms.values_list("pk", "label"))
     rows = (
         Trial.objects.filter(experiment=experiment)
@@ -137,6 +139,8 @@ def trials(experiment: Experiment) -> list[TrialRecord]:
             category=category,
             facts=_facts(facts) if facts else None,
             run_id=str(run) if run else "",
+            labels=known.get(run, labels.NOTHING).labels,
+            false_progress=known.get(run, labels.NOTHING).false_progress,
         )
         for arm, task, seed, state, outcome, score, difficulty, category, facts, run in rows
     ]

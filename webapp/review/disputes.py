@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from collab_core.errors import InvalidInput
 from collab_core.review.agreement import Disagreement, agreement
+from webapp.experiments import labels as experiment_labels
 from webapp.review.labels import ANSWERS, blind_places, core_labels, kind
 from webapp.review.models import Answer, Decision, Item, LabelSet
 from webapp.teams import audit
@@ -103,6 +104,7 @@ def decide(
             by=user.username,
             at=timezone.now(),
         )
+        experiment_labels.changed(run_uuid)
         _record(item, label_set, user, decision)
     return decision
 

@@ -24,6 +24,7 @@ from collab_core.review.files import (
     to_jsonl,
 )
 from collab_core.review.labels import Label
+from webapp.experiments import labels as experiment_labels
 from webapp.review import frame, services
 from webapp.review.labels import ADJUDICATOR, ANSWERS, Place, blind_items, core_labels
 from webapp.review.models import (
@@ -256,6 +257,7 @@ class _Import:
             blind=row.blind,
         )
         self._count(label)
+        experiment_labels.changed(label.run_uuid)
         self.result.stored += 1
 
     def _marked(self, label: StepLabel) -> bool:

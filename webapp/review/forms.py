@@ -70,6 +70,7 @@ class QueueForm(forms.Form):
     strategy = forms.ChoiceField(choices=(), required=False, label="Strategy")
     ladder = forms.ChoiceField(choices=(), required=False, label="Ladder")
     collection = forms.CharField(max_length=80, required=False, label="Collection")
+    experiment = forms.CharField(max_length=40, required=False, label="Experiment, as experiment-3")
     who = forms.CharField(max_length=150, required=False, label="Submitted by")
     from_ = forms.DateField(required=False, label="From", widget=forms.DateInput({"type": "date"}))
     to = forms.DateField(required=False, label="To", widget=forms.DateInput({"type": "date"}))
@@ -134,10 +135,13 @@ class QueueForm(forms.Form):
         """Return the runs that were asked for, as the list of runs would filter them."""
         data = self.cleaned_data
         days = {name: str(data[key] or "") for name, key in (("from", "from_"), ("to", "to"))}
-        keys = ("q", "status", "outcome", "strategy", "ladder", "collection", "who")
+        keys = ("q", "status", "outcome", "strategy", "ladder", "collection", "experiment", "who")
         return RunFilters.from_query({key: data[key] for key in keys} | days)
 
     @property
     def filter_fields(self) -> list[forms.BoundField]:
-        names = ("q", "strategy", "ladder", "outcome", "status", "collection", "who", "from_", "to")
+        names = (
+            *("q", "strategy", "ladder", "outcome", "status", "collection", "experiment", "who"),
+            *("from_", "to"),
+        )
         return [self[name] for name in names]

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from collab_core.errors import InvalidInput
 from collab_core.review.labels import MAX_COMMENT_CHARS
+from webapp.experiments import labels as experiment_labels
 from webapp.review.models import (
     Answer,
     Assignment,
@@ -195,6 +196,7 @@ def save(item: Item, user: User, given: Given) -> Saved:
         _count(items)
         Reservation.objects.filter(item__in=items, user=user).delete()
         Skip.objects.filter(item__in=items, user=user).delete()
+        experiment_labels.changed(item.run_uuid)
         action = audit.Action.LABEL_CHANGED if changed else audit.Action.LABEL_SAVED
         _record(item, user, action, revision=label.revision, blind=label.blind)
     return Saved(label, repeated=False)
@@ -221,6 +223,7 @@ def undo(item: Item, user: User, *, key: str | None = None) -> Saved:
             taken_back = Given(answer="", comment=label.comment, key=key)
             label = _write(label, user, taken_back)
             _count(items)
+            experiment_labels.changed(item.run_uuid)
         if _has_room(items, user):
             _hold([item], user)
         _record(item, user, audit.Action.LABEL_UNDONE, skip=bool(skipped))

@@ -36,6 +36,7 @@ FILTER_WORDS = {
     "strategy": "strategy",
     "ladder": "ladder",
     "collection": "collection",
+    "experiment": "experiment",
     "who": "by",
     "from_": "from",
     "to": "to",

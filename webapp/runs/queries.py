@@ -46,6 +46,7 @@ _NOT_OF_PARENT = [
     for column in Run._meta.concrete_fields  # noqa: SLF001 - Django's public model API
     if column.attname not in ("id", "uuid", "number")
 ]
+_EXPERIMENT = re.compile(r"(?:experiment-)?(\d{1,9})\Z", re.IGNORECASE)
 _REF = re.compile(r"(?:run-|#)(\d{1,9})\Z", re.IGNORECASE)
 
 
@@ -60,6 +61,7 @@ class RunFilters(BaseModel):
     strategy: str = ""
     ladder: str = Field("", description="Name of a ladder.")
     collection: str = Field("", description="Name of a collection.")
+    experiment: str = Field("", description="As experiment-3: its runs.")
     who: str = Field("", description="User name of the submitter.")
     from_: str = Field("", alias="from", description="First day, YYYY-MM-DD.")
     to: str = Field("", description="Last day, YYYY-MM-DD.")
@@ -67,7 +69,10 @@ class RunFilters(BaseModel):
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> Self:
         """Read the filters of a URL (``request.GET``)."""
-        keys = ("q", "status", "outcome", "strategy", "ladder", "collection", "who", "from", "to")
+        keys = (
+            *("q", "status", "outcome", "strategy", "ladder", "collection", "experiment", "who"),
+            *("from", "to"),
+        )
         return cls.model_validate({key: str(query.get(key, ""))[:200].strip() for key in keys})
 
     def any(self) -> bool:
@@ -205,6 +210,17 @@ def _place(cursor: str | None, order: str, where: _Where) -> _Place | None:
 
 
 # --- the filters --------------------------------------------------------------------------------
+def _experiment(where: _Where, ref: str) -> None:
+    found = _EXPERIMENT.match(ref)
+    if found is None:
+        where.ignored(f"The experiment {ref[:40]!r}")
+        return
+    # by the relation's name: runs know nothing else of experiments
+    where.narrow(
+        trial__experiment__workspace=where.workspace, trial__experiment__number=int(found[1])
+    )
+
+
 def _conditions(workspace: Workspace, filters: RunFilters) -> _Where:
     where = _Where(workspace)
     _choice(where, "status", filters.status, Status.values)
@@ -219,6 +235,8 @@ def _conditions(workspace: Workspace, filters: RunFilters) -> _Where:
     if filters.collection:
         known = Collection.objects.filter(workspace=workspace, name=filters.collection)
         where.narrow(collection_id__in=list(known.values_list("pk", flat=True)))
+    if filters.experiment:
+        _experiment(where, filters.experiment)
     if filters.who:
         users = User.objects.filter(username=filters.who)
         where.narrow(submitted_by_id__in=list(users.values_list("pk", flat=True)))
