@@ -34,6 +34,8 @@ TASK = "hard-0051"
 """With seed 7 the small tier gets stuck three times on this one, so there is something to see."""
 SEED = 7
 STRATEGIES = ("agentcollab", "agentcollab-static", "small", "large")
+EXPERIMENT_TASKS = 20
+EXPERIMENT_S = 900.0
 LIVE_STEPS = 8
 """Enough to see two switches, well before the end."""
 START_S = 120.0
@@ -147,6 +149,37 @@ def submit_race(page: Page, product: Product) -> list[str]:
     return [f"/runs/{uuid}/" for uuid in uuids]
 
 
+def submit_experiment(page: Page, product: Product) -> str:
+    """Begin a small experiment through the form; return the path of its page."""
+    page.goto(f"{product.url}/experiments/new/")
+    page.get_by_label("Name", exact=True).fill("AgentCollab's growth on the shipped world")
+    page.get_by_label("How many").fill(str(EXPERIMENT_TASKS))
+    arm = page.locator("[data-arm]").first
+    arm.get_by_text("Sweep a parameter").click()
+    arm.get_by_label("Parameter", exact=True).select_option("growth")
+    arm.get_by_label("Values").fill("0, 1, 2, 3")
+    arm.get_by_label("Values").press("Enter")
+    page.locator("[data-arm]").nth(4).wait_for()
+    page.get_by_label("Published rows beside").select_option("agentcollab-table-2")
+    page.locator("#submit").click()
+    page.wait_for_url("**/experiments/*-*/")
+    return page.url.removeprefix(product.url)
+
+
+def wait_until_measured(page: Page, product: Product, path: str) -> None:
+    """Wait until every trial has ended and the figures are there.
+
+    Raises:
+        Broken: not in time.
+    """
+
+    def measured() -> bool:
+        rows = page.request.get(f"{product.url}{path}results.json").json()["table"]["rows"]
+        return all(row["open"] == 0 for row in rows)
+
+    _wait(measured, "the experiment", EXPERIMENT_S)
+
+
 def _status(page: Page, product: Product, path: str) -> str:
     snapshot = page.request.get(f"{product.url}{path}snapshot.json").json()
     return str(snapshot["run"]["status"])
@@ -198,7 +231,7 @@ def _take(page: Page, url: str, target: Path, *, whole: bool) -> None:
     _save(page, target, whole=whole)
 
 
-def _pages(paths: list[str]) -> dict[str, str]:
+def _pages(paths: list[str], experiment: str) -> dict[str, str]:
     uuids = ",".join(path.split("/")[2] for path in paths)
     return {
         "runs": "/",
@@ -212,6 +245,11 @@ def _pages(paths: list[str]) -> dict[str, str]:
         "run-labels": f"/review{paths[0]}",
         "tiers": "/tiers/",
         "team": "/teams/",
+        "experiments": "/experiments/",
+        "experiment": experiment,
+        "new-experiment": "/experiments/new/",
+        "task-sets": "/experiments/task-sets/",
+        "what-if": f"/what-if/new/?experiment={experiment.split('/')[2]}",
         "audit": "/teams/audit/",
         "notifications": "/notifications/",
     }
@@ -229,12 +267,14 @@ def take_all(browser: Browser, product: Product, folder: Path) -> None:
         context.storage_state(path=state)
         take_live(browser, product, paths[0], folder, state)
         wait_until_ended(page, product, paths)
+        experiment = submit_experiment(page, product)
+        wait_until_measured(page, product, experiment)
     try:
         for theme in THEMES:
             for width in WIDTHS:
                 with _context(browser, theme, width, state) as context:
                     page = context.new_page()
-                    for name, path in _pages(paths).items():
+                    for name, path in _pages(paths, experiment).items():
                         target = folder / f"{name}-{theme}-{width}.png"
                         # these are long: what fits the window says it all
                         whole = name not in ("run", "runs", "compare")
