@@ -14,6 +14,7 @@ from webapp.api.access import ERRORS, IDEMPOTENCY_KEY, membership_of, user_of
 from webapp.api.schemas import ExperimentInput, ExperimentOut, TaskSetOut
 from webapp.experiments import control, creation, exports, reads, results
 from webapp.experiments.models import Experiment, TaskSet
+from webapp.teams.access import require_may_run
 
 MOST = 200
 router = Router(tags=["experiments"])
@@ -39,6 +40,8 @@ def create_experiment(
 ) -> Status[dict[str, Any]]:
     """Begin an experiment. The same `Idempotency-Key` gives the same experiment again."""
     membership = membership_of(request, payload.workspace)
+    # before the definition is read: who may not begin anything is not told what is wrong with it
+    require_may_run(membership)
     made = creation.create(
         membership.workspace,
         membership.user,
