@@ -16,6 +16,7 @@ from tests.e2e.labels import plant_review
 from tests.e2e.learned import plant_learned
 from tests.e2e.payloads import HUGE, NAME, PAYLOADS
 from tests.e2e.stories import ENDS, Story, Turn, turns
+from tests.e2e.trialled import plant_experiments
 from webapp.runs import fold
 from webapp.runs.journal import event_row
 from webapp.runs.models import Run, RunEvent
@@ -45,6 +46,7 @@ def plant(servers: Mapping[str, str]) -> Ground:
     ground.review = plant_review(demo, ground.runs)
     alice = User.objects.get(username="alice")
     ground.learned = plant_learned(demo, name="probe-1", by=alice)
+    ground.trialled = plant_experiments(demo, by=alice)
     return ground
 
 
@@ -124,6 +126,9 @@ def _hostile(ground: Ground) -> None:
     )
     ground.runs["hostile-failed"] = _run(room, failed)
     ground.runs["hostile-finished"] = _run(room, finished)
+    ground.hostile_trialled = plant_experiments(
+        room, by=User.objects.get(username=NAME), hostile=" ".join(PAYLOADS[:4])
+    )
 
 
 def _attack(number: int, text: str) -> Turn:

@@ -18,9 +18,12 @@ class Ground:
     runs: dict[str, str] = field(default_factory=dict)
     learned: dict[str, str] = field(default_factory=dict)
     """Weights and trainings by what they show."""
+    trialled: dict[str, str] = field(default_factory=dict)
+    """Experiments, their task set and a what-if by what they show."""
     hostile_learned: dict[str, str] = field(default_factory=dict)
     review: dict[str, str] = field(default_factory=dict)
     """A label set, queues and a labelled run by what they show."""
+    hostile_trialled: dict[str, str] = field(default_factory=dict)
     hostile_ladder: str = ""
     hostile_endpoint: str = ""
 

@@ -71,6 +71,17 @@ def _reconnecting(page: Page) -> None:
     expect(page.locator("#connection")).to_be_visible()
 
 
+def _tables(page: Page) -> None:
+    """Every figure as its table."""
+    for button in page.locator("section.figure:visible [data-show=table]").all():
+        button.click()
+
+
+def _arms(page: Page) -> None:
+    """Every fold of the form is open."""
+    page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
+
+
 Scheme = Literal["light", "dark"]
 PAGES = (
     *(
@@ -87,6 +98,7 @@ PAGES = (
     ),
     *("finished", "running", "failed", "train", "weights"),
     *("review", "label", "label set", "numbers", "disagreements", "run labels", "new queue"),
+    *("experiments", "new experiment", "experiment", "task sets", "what if"),
 )
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "login": ("", "/login/", None),
@@ -123,6 +135,18 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None]] = {
     "fork dialog": ("alice", "/runs/{finished}/", _fork),
     "table": ("alice", "/runs/{finished}/", _table),
     "reconnecting": ("alice", "/runs/{running}/", _reconnecting),
+    "experiments": ("alice", "/experiments/", None),
+    "no experiments": ("charlie", "/experiments/", None),
+    "new experiment": ("alice", "/experiments/new/", None),
+    "unfolded experiment": ("alice", "/experiments/new/", _arms),
+    "experiment": ("alice", "/experiments/{experiment-finished}/", None),
+    "paused experiment": ("alice", "/experiments/{experiment-paused}/", None),
+    "experiment as tables": ("alice", "/experiments/{experiment-finished}/", _tables),
+    "stop an experiment": ("alice", "/experiments/{experiment-paused}/", _stop),
+    "task sets": ("alice", "/experiments/task-sets/", None),
+    "task set": ("alice", "/experiments/task-sets/{task-set}/", None),
+    "what if": ("alice", "/what-if/new/?experiment={experiment-finished}", None),
+    "failed what-if": ("alice", "/what-if/{what-if}/", None),
     "open step": ("alice", "/runs/{finished}/#step-3", None),
 }
 
@@ -132,6 +156,10 @@ def _settled(page: Page) -> None:
     if page.locator("#run").count():
         expect(page.locator("#now-title")).not_to_have_text("Loading")
         page.wait_for_function("() => document.getElementById('run').dataset.state !== 'loading'")
+    if page.locator("#experiment").count():
+        expect(page.locator("#results table")).to_be_visible()
+        expect(page.locator("#trials table")).to_be_visible()
+        expect(page.locator("#pareto .main-svg").first).to_be_attached()
     if page.locator("#metrics").count():
         expect(page.locator("#metrics")).not_to_contain_text("Loading")
     if page.locator("#plot:visible, #overlay:visible, #preview:visible, #curve:visible").count():
@@ -172,7 +200,8 @@ def _violations(page: Page, state: str) -> list[str]:
 @pytest.mark.parametrize("state", STATES)
 def test_a_page_is_accessible_and_fits(enter: Enter, ground: Ground, state: str) -> None:
     name, path, act = STATES[state]
-    page = enter(name, path.format(**ground.runs, **ground.learned, **ground.review))
+    places = {**ground.runs, **ground.learned, **ground.review, **ground.trialled}
+    page = enter(name, path.format(**places))
     _settled(page)
     if act:
         act(page)

@@ -109,6 +109,26 @@ def test_the_pages_of_hostile_trainings_show_text(enter: Enter, ground: Ground) 
         _nothing_of_ours(page)
 
 
+def test_the_pages_of_hostile_experiments_show_text(enter: Enter, ground: Ground) -> None:
+    known = ground.hostile_trialled
+    page = enter(NAME, f"/experiments/{known['experiment-finished']}/")
+    for place in ("#results table", "#trials table", "#failures table", "#tests table"):
+        expect(page.locator(place)).to_contain_text(PAYLOADS[0])
+    expect(page.locator("#pareto .main-svg").first).to_be_attached()
+    _nothing_of_ours(page)
+    for path in (
+        "/experiments/",
+        "/experiments/task-sets/",
+        f"/experiments/task-sets/{known['task-set']}/",
+        f"/experiments/new/?from={known['experiment-finished']}",
+        f"/what-if/new/?experiment={known['experiment-finished']}",
+        f"/what-if/{known['what-if']}/",
+    ):
+        page.goto(path)
+        expect(page.locator("main")).to_contain_text(PAYLOADS[0].split()[0])
+        _nothing_of_ours(page)
+
+
 def _nothing_of_ours(page: Page) -> None:
     """No element of a payload became part of the page."""
     hostile = "iframe, object, embed, marquee, base, [src*='evil.example'], [href*='evil.example']"

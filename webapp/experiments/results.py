@@ -45,11 +45,12 @@ class _Part(NamedTuple):
     """While trials end one after another it may be so old: many who watch cost no more than one."""
 
 
-def body(experiment: Experiment, baseline: str = "") -> bytes:
+def body(experiment: Experiment, baseline: str = "", *, only: str = "") -> bytes:
     """Return the figures as JSON, against the definition's baseline or another arm.
 
     ``revision`` says of which state the table is. What takes longer (tests, curves, splits) may be
-    some seconds older than the table while trials end.
+    some seconds older than the table while trials end. ``only`` asks for one of the parts ``table``
+    and ``details``, so that nobody waits for both.
 
     Raises:
         InvalidInput: the baseline is no arm.
@@ -57,10 +58,11 @@ def body(experiment: Experiment, baseline: str = "") -> bytes:
     chosen = baseline or experiment.defined.baseline
     own = chosen == experiment.defined.baseline
     trials = _Trials(experiment)
-    parts = [_known(experiment, name, part) if own else None for name, part in _PARTS.items()]
+    wanted = [only] if only in _PARTS else list(_PARTS)
+    parts = [_known(experiment, name, _PARTS[name]) if own else None for name in wanted]
     made = [
         known if known is not None else _computed(experiment, name, trials, chosen, keep=own)
-        for (name, known) in zip(_PARTS, parts, strict=True)
+        for (name, known) in zip(wanted, parts, strict=True)
     ]
     return b"{" + b",".join(part[1:-1] for part in made) + b"}"
 

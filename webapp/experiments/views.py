@@ -83,10 +83,12 @@ def _payload(experiment: Experiment, progress: reads.Progress) -> dict[str, Any]
 
 @require_GET
 def figures(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """The figures as they stand, against the baseline that is asked for."""
+    """The figures as they stand, against the baseline that is asked for; one part or all."""
     experiment = visible(request, uuid)
     try:
-        body = results.body(experiment, request.GET.get("baseline", "")[:80])
+        body = results.body(
+            experiment, request.GET.get("baseline", "")[:80], only=request.GET.get("part", "")
+        )
     except InvalidInput as error:
         return JsonResponse({"message": error.message, "hint": error.hint}, status=422)
     return HttpResponse(body, content_type="application/json")

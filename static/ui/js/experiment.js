@@ -14,6 +14,8 @@ const ladders = new Set(payload.arms.map((arm) => arm.ladder));
 /** What an arm is, where its name does not say it. */
 const titles = new Map(payload.arms.map((arm) => [arm.label, [arm.label.startsWith(arm.strategy) ? "" : arm.strategy, ladders.size > 1 ? arm.ladder : ""].filter(Boolean).join(", ")]));
 const EVERY_MS = 2_000;
+/** What takes long to compute (tests, curves, splits) is asked for less often while runs end. */
+const DETAILS_EVERY_MS = 15_000;
 const TRIALS_EVERY_MS = 5_000;
 const STATUSES = { running: "Running", paused: "Paused", finished: "Finished", cancelled: "Stopped" };
 const view = { all: false, measure: "", show: "all", page: 1, failuresPage: 1 };
@@ -50,6 +52,8 @@ function drawStatus(status) {
 // ---- figures -------------------------------------------------------------------------------------
 
 let asked = 0;
+let detailsAt = -Infinity;
+let detailsOf = "";
 let loading = false;
 let wanted = true;
 let timer = 0;
@@ -67,19 +71,40 @@ async function fetchFigures() {
   wanted = false;
   asked = performance.now();
   try {
-    const query = new URLSearchParams({ baseline: $("baseline").value });
-    const response = await fetch(`${payload.url}results.json?${query}`, { headers: { accept: "application/json" } });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    results = await response.json();
+    const table = await part("table");
+    results = { ...results, ...table };
     draw();
+    if (detailsWanted(table)) {
+      detailsAt = performance.now();
+      const details = await part("details");
+      detailsOf = state(table);
+      results = { ...results, ...details };
+      draw();
+    }
     // what many look at is computed once in a while: the latest comes with the next question
-    wanted = wanted || results.revision < progress.revision;
+    wanted = wanted || results.revision < progress.revision || (ended() && detailsOf !== state(results));
   } catch (error) {
     if (!results) fill($("results"), h("p", { class: "empty" }, icon("triangle-alert"), h("span", {}, `The figures could not be read (${error.message}). Reload the page.`)));
     console.info("The figures could not be read.", String(error));
   }
   loading = false;
   if (wanted) load();
+}
+
+async function part(name) {
+  const query = new URLSearchParams({ baseline: $("baseline").value, part: name });
+  const response = await fetch(`${payload.url}results.json?${query}`, { headers: { accept: "application/json" } });
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  return response.json();
+}
+
+const ended = () => ["finished", "cancelled"].includes(progress.status);
+/** Of what the details are: a table's revision and baseline. */
+const state = ({ revision, table }) => `${revision} ${table.baseline}`;
+
+function detailsWanted(table) {
+  if (detailsOf === state(table)) return false;
+  return ended() || detailsOf.split(" ").slice(1).join(" ") !== table.table.baseline || performance.now() - detailsAt > DETAILS_EVERY_MS;
 }
 
 function draw() {
