@@ -31,30 +31,13 @@ def child(folder: Path, url: str, delay_s: float) -> float:
     stage.set_up(folder)
     from django.db.models import Max, Min
 
-    from collab_core.benchmarks.registry import TaskSet, digest
-    from collab_core.benchmarks.tasks import BenchmarkTask
     from collab_core.experiments.definition import build
-    from webapp.experiments import creation, task_sets
+    from webapp.experiments import creation
     from webapp.experiments.models import Experiment
     from webapp.runs.models import RunEvent
 
     made = stage.make_stage(base_url=url)
-    tasks = tuple(
-        BenchmarkTask(id=str(n), question=f"Where is harbour {n}?", answers=("there",))
-        for n in range(AT_ONCE * WAVES)
-    )
-    loaded = TaskSet(
-        name="own",
-        title="Harbours",
-        split="",
-        tasks=tasks,
-        digest=digest(tasks),
-        needs=None,
-        licence="",
-        notes="",
-        closed=False,
-    )
-    task_sets.store(made.workspace, made.user, loaded, name="harbours")
+    sets_of_tasks(made, AT_ONCE * WAVES)
     definition = build(
         {
             "name": "Speed",
@@ -74,6 +57,30 @@ def child(folder: Path, url: str, delay_s: float) -> float:
     last = events.filter(type="step.finished").aggregate(at=Max("at"))["at"]
     replies = events.filter(type="model.replied").count() / AT_ONCE
     return float(replies * delay_s / (last - first))
+
+
+def sets_of_tasks(made: stage.Stage, count: int) -> None:
+    """Store the task set ``harbours`` in the stage's workspace."""
+    from collab_core.benchmarks.registry import TaskSet, digest
+    from collab_core.benchmarks.tasks import BenchmarkTask
+    from webapp.experiments import task_sets
+
+    tasks = tuple(
+        BenchmarkTask(id=str(n), question=f"Where is harbour {n}?", answers=("there",))
+        for n in range(count)
+    )
+    loaded = TaskSet(
+        name="own",
+        title="Harbours",
+        split="",
+        tasks=tasks,
+        digest=digest(tasks),
+        needs=None,
+        licence="",
+        notes="",
+        closed=False,
+    )
+    task_sets.store(made.workspace, made.user, loaded, name="harbours")
 
 
 def main() -> None:
