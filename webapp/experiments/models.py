@@ -331,6 +331,7 @@ class ResultCache(models.Model):
     """Of the code that computed them."""
     body = models.BinaryField()
     computed_at = models.DateTimeField(auto_now=True)
+    took_s = models.FloatField(default=0.0)
 
     class Meta:
         constraints = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ VERSION = f"{collab_core.__version__}/1"
 TESTED = ("accuracy", "score", "latency_s", "cost_usd")
 ACROSS = ("speedup", "cost_usd")
 """What accuracy is drawn against."""
+PATIENCE = 10
 WARMED = 20
 
 
@@ -42,7 +44,8 @@ class _Part(NamedTuple):
 
     compute: Callable[[Experiment, Sequence[Trial], str], dict[str, Any]]
     fresh_s: float
-    """While trials end one after another it may be so old: many who watch cost no more than one."""
+    """While trials end one after another it may be so old, or ``PATIENCE`` times what it takes: many
+    who watch cost no more than one, and a large experiment no more than a small one."""
 
 
 def body(experiment: Experiment, baseline: str = "", *, only: str = "") -> bytes:
@@ -112,16 +115,23 @@ def _known(experiment: Experiment, name: str, part: _Part) -> bytes | None:
     if kept is None:
         return None
     age = timezone.now() - kept.computed_at
-    fresh = timedelta() <= age < timedelta(seconds=part.fresh_s) and not experiment.ended
+    may_be = timedelta(seconds=max(part.fresh_s, PATIENCE * kept.took_s))
+    fresh = timedelta() <= age < may_be and not experiment.ended
     return bytes(kept.body) if fresh or kept.revision == experiment.revision else None
 
 
 def _computed(
     experiment: Experiment, name: str, trials: _Trials, baseline: str, *, keep: bool
 ) -> bytes:
+    began = time.perf_counter()
     computed = msgspec.json.encode(_PARTS[name].compute(experiment, trials.read(), baseline))
     if keep:
-        values = {"revision": experiment.revision, "version": VERSION, "body": computed}
+        values = {
+            "revision": experiment.revision,
+            "version": VERSION,
+            "body": computed,
+            "took_s": time.perf_counter() - began,
+        }
         try:
             ResultCache.objects.update_or_create(experiment=experiment, part=name, defaults=values)
         except IntegrityError:
