@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -84,14 +84,15 @@ def reserve(queue: Queue, user: User, *, want: int = 2) -> list[Item]:
         seat, _ = Seat.objects.get_or_create(
             queue=queue, user=user, defaults={"seen_at": timezone.now()}
         )
-        found = list(_held(queue, user)[:want])
+        held = list(_held(queue, user)[:want])
+        found = list(held)
         for beyond in (Q(position__gt=seat.position), Q(position__lte=seat.position)):
             if len(found) < want:
                 known = {item.pk for item in found}
                 found += _take(
                     open_items(queue, user).filter(beyond), user, want - len(found), known
                 )
-        _hold(found, user)
+        _hold(held, user)
         last = max((item.position for item in found), default=seat.position)
         Seat.objects.filter(pk=seat.pk).update(
             position=max(last, seat.position), seen_at=timezone.now()
@@ -152,9 +153,13 @@ def _take(items: QuerySet[Item], user: User, want: int, known: set[int]) -> list
 
 
 def _hold(items: Iterable[Item], user: User) -> None:
-    until = timezone.now() + timedelta(seconds=RESERVED_S)
-    for item in items:
-        Reservation.objects.update_or_create(item=item, user=user, defaults={"until": until})
+    until = Now() + timedelta(seconds=RESERVED_S)
+    Reservation.objects.bulk_create(
+        [Reservation(item=item, user=user, until=until) for item in items],
+        update_conflicts=True,
+        unique_fields=["item", "user"],
+        update_fields=["until"],
+    )
 
 
 def _has_room(items: list[Item], user: User) -> bool:
