@@ -15,7 +15,8 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, transaction
+from django.db import OperationalError as DatabaseDown
 from django.db.models import Count, F, Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
@@ -72,7 +73,7 @@ def _feed() -> int:
     chosen: dict[int, list[Trial]] = {}
     while state.free > 0 and (trial := state.take()) is not None:
         chosen.setdefault(trial.experiment_id, []).append(trial)
-    return sum(_begin(state.experiments[pk], trials) for pk, trials in chosen.items())
+    return sum(_begun(state.experiments[pk], trials) for pk, trials in chosen.items())
 
 
 # --- choosing -----------------------------------------------------------------------------------
@@ -178,8 +179,25 @@ def _pause_held(experiment: Experiment) -> None:
 
 
 # --- beginning ----------------------------------------------------------------------------------
+def _begun(experiment: Experiment, trials: Sequence[Trial]) -> int:
+    """Begin these trials; an experiment that cannot begin any must not keep the others waiting."""
+    try:
+        with transaction.atomic():
+            return _begin(experiment, trials)
+    except (DatabaseDown, InterfaceError):
+        raise
+    except Exception as error:
+        logger.exception("%s of workspace %s cannot begin", experiment, experiment.workspace_id)
+        Experiment.objects.filter(pk=experiment.pk, status=ExperimentStatus.RUNNING).update(
+            status=ExperimentStatus.PAUSED,
+            notice=f"Its runs cannot begin ({type(error).__name__}); the server's log says more.",
+            revision=F("revision") + 1,
+        )
+        return 0
+
+
 def _begin(experiment: Experiment, trials: Sequence[Trial]) -> int:
-    """Store the runs of these trials; those whose ladder is not what it was fail instead."""
+    """Store the runs of these trials; those that miss their ladder or tools as they were fail."""
     rungs: dict[int, list[Rung]] = {}
     broken: dict[int, str] = {}
     for arm in {trial.arm_id: trial.arm for trial in trials}.values():
@@ -188,11 +206,16 @@ def _begin(experiment: Experiment, trials: Sequence[Trial]) -> int:
         except InvalidInput as error:
             broken[arm.pk] = f"{error.message} {error.hint}".strip()
     for arm_id, message in broken.items():
-        _fail_waiting(experiment, arm_id, message)
+        _fail_waiting(experiment, Q(arm_id=arm_id), "ladder_changed", message)
     good = [trial for trial in trials if trial.arm_id in rungs]
     if not good:
         return 0
-    plan = _planner(experiment)
+    try:
+        plan = _planner(experiment)
+    except InvalidInput as error:
+        # a tool that is switched off, a collection that was deleted: the same for all that wait
+        _fail_waiting(experiment, Q(), "cannot_begin", f"{error.message} {error.hint}".strip())
+        return 0
     runs = store_trials([plan(trial, rungs[trial.arm_id]) for trial in good])
     for trial, run in zip(good, runs, strict=True):
         trial.run, trial.state = run, TrialState.RUNNING
@@ -246,13 +269,9 @@ def _unchanged(experiment: Experiment, arm: ExperimentArm) -> list[Rung]:
     return rungs
 
 
-def _fail_waiting(experiment: Experiment, arm_id: int, message: str) -> None:
-    failed = Trial.objects.filter(
-        Q(experiment=experiment, arm_id=arm_id, state=TrialState.PENDING)
-    ).update(
-        state=TrialState.FAILED,
-        error_code="ladder_changed",
-        error_message=message,
-        finished_at=Now(),
+def _fail_waiting(experiment: Experiment, which: Q, code: str, message: str) -> None:
+    waiting = Trial.objects.filter(which, experiment=experiment, state=TrialState.PENDING)
+    failed = waiting.update(
+        state=TrialState.FAILED, error_code=code, error_message=message, finished_at=Now()
     )
     trials_changed(experiment.pk, done=failed, failed=failed)

@@ -40,7 +40,11 @@ def grade() -> int:
 def tick() -> None:
     """Do what lost hints have left undone. Cheap when there is nothing to do."""
     for run_id in harvest.ended_runs():
-        harvest.harvest(run_id)
+        try:
+            harvest.harvest(run_id)
+        except Exception:
+            # one log that cannot be read must not keep all other experiments waiting
+            logger.exception("run %s cannot be taken in", run_id)
     harvest.orphans()
     feeding.feed()
     grading.wake()

@@ -120,3 +120,30 @@ def test_a_trial_in_the_place_of_another_is_no_audit_entry(room: Room) -> None:
     make_experiment(room, tasks=2)
     feeding.feed()
     assert not AuditEntry.objects.filter(action="run.submitted").exists()
+
+
+def test_an_experiment_whose_tools_are_gone_fails_and_the_others_go_on(room: Room) -> None:
+    broken = make_experiment(room, tasks=2, strategies=("large",))
+    Experiment.objects.filter(pk=broken.pk).update(
+        definition={**broken.definition, "tools": ["search"]}
+    )
+    sound = make_experiment(room, strategies=("large",))
+    feeding.feed()
+    assert states(sound) == ["running", "running"]
+    assert states(broken) == ["failed", "failed"]
+    trial = Trial.objects.filter(experiment=broken).first()
+    assert trial is not None
+    assert (trial.error_code, "collection" in trial.error_message) == ("cannot_begin", True)
+    broken.refresh_from_db()
+    assert (broken.status, broken.trials_failed) == (ExperimentStatus.FINISHED, 2)
+
+
+def test_an_experiment_that_cannot_be_read_is_paused_and_the_others_go_on(room: Room) -> None:
+    broken = make_experiment(room, tasks=1, strategies=("large",))
+    Experiment.objects.filter(pk=broken.pk).update(definition={"format": "tandem.experiment/0"})
+    sound = make_experiment(room, strategies=("large",))
+    assert feeding.feed() == 1
+    assert (states(broken), states(sound)) == (["pending"], ["running"])
+    broken.refresh_from_db()
+    assert broken.status == ExperimentStatus.PAUSED
+    assert "cannot begin" in broken.notice
