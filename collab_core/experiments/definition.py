@@ -7,10 +7,11 @@ of the same names.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+import json
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from collab_core.errors import InvalidInput
 
@@ -18,6 +19,18 @@ FORMAT: Literal["tandem.experiment/1"] = "tandem.experiment/1"
 MAX_ARMS = 50
 MAX_SEEDS = 100
 MAX_BYTES = 5_000_000
+MAX_SEED = 2**53 - 1
+"""What JSON readers of every language keep exactly."""
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("use printable characters, on one line")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class _Part(BaseModel):
@@ -33,13 +46,13 @@ class TaskSelection(_Part):
     difficulties: tuple[str, ...] = Field((), description="Only these; empty = all.")
     categories: tuple[str, ...] = Field((), description="Only these; empty = all.")
     count: int | None = Field(None, ge=1, description="So many, drawn at random; empty = all.")
-    sample_seed: int = Field(0, ge=0, description="Of that draw.")
+    sample_seed: Seed = Field(0, description="Of that draw.")
 
 
 class Arm(_Part):
     """One row of the table: a strategy with its parameters on a ladder."""
 
-    label: str = Field(min_length=1, max_length=80, description="Unique in the experiment.")
+    label: Line = Field(min_length=1, max_length=80, description="Unique in the experiment.")
     strategy: str = Field(min_length=1, max_length=60)
     parameters: dict[str, Any] = Field(default_factory=dict)
     ladder: str = Field(min_length=1, max_length=80)
@@ -55,11 +68,11 @@ class Definition(_Part):
     """An experiment: every arm does every chosen task once a seed."""
 
     format: Literal["tandem.experiment/1"] = FORMAT
-    name: str = Field(min_length=1, max_length=120)
+    name: Line = Field(min_length=1, max_length=120)
     description: str = Field("", max_length=4_000)
     tasks: TaskSelection
     arms: tuple[Arm, ...] = Field(min_length=1, max_length=MAX_ARMS)
-    seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=MAX_SEEDS)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, max_length=MAX_SEEDS)
     limits: dict[str, Any] = Field(default_factory=dict)
     tools: tuple[str, ...] | None = Field(None, description="Of the catalogue; empty = default.")
     collection: str = Field("", max_length=80, description="What the tools search; empty = none.")
@@ -77,7 +90,20 @@ class Definition(_Part):
             raise ValueError("a seed stands there twice")
         if self.baseline and self.baseline not in labels:
             raise ValueError(f"the baseline {self.baseline!r} is no arm")
+        self._check_storable()
         return self
+
+    def _check_storable(self) -> None:
+        """Refuse what no database keeps, also among the parameters."""
+        try:
+            written = json.dumps(self.model_dump(), allow_nan=False, ensure_ascii=False)
+            written.encode()
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "it holds something that JSON cannot: NaN, half a character"
+            ) from error
+        if r"\u0000" in written.replace(r"\\", ""):
+            raise ValueError("a text holds the character U+0000")
 
 
 def parse(raw: bytes | str) -> Definition:

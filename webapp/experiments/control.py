@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from webapp.experiments import feeding
+from webapp.experiments import feeding, grading
 from webapp.experiments.models import (
     Experiment,
     ExperimentArm,
@@ -120,6 +120,7 @@ def retry(experiment: Experiment, user: User) -> int:
                 detail={"trials": count},
             )
     feeding.wake()
+    grading.wake()
     return count
 
 
@@ -150,7 +151,7 @@ def judge_again(experiment: Experiment, user: User) -> int:
                 target=experiment.ref,
                 detail={"trials": count},
             )
-    feeding.wake()
+    grading.wake()
     return count
 
 

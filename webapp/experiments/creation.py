@@ -65,19 +65,20 @@ def create(
     The same ``idempotency_key`` of the same user gives the experiment of the first call.
 
     Raises:
-        InvalidInput: with the field at fault: ``arms.2.strategy``, ``tasks.name`` …
+        InvalidInput: with the field at fault: ``arms.2.strategy``, ``tasks.name`` …; the key was used
+            for another experiment.
         Http404, PermissionDenied: a stranger, a viewer.
     """
     require_may_run(role_in(user, workspace.pk))
     key = checks.checked_key(idempotency_key)
-    if earlier := _earlier(user, key):
+    if earlier := _earlier(workspace, user, key, definition):
         return earlier
     checked = check(workspace, definition)
     try:
         made = _store(workspace, user, checked, max_parallel, key, parent)
     except IntegrityError:
         # the same key arrived twice at once; the other one was first
-        if earlier := _earlier(user, key):
+        if earlier := _earlier(workspace, user, key, definition):
             return earlier
         raise
     return made
@@ -114,10 +115,24 @@ def check(workspace: Workspace, definition: Definition) -> _Checked:
     )
 
 
-def _earlier(user: User, key: str | None) -> Experiment | None:
+def _earlier(
+    workspace: Workspace, user: User, key: str | None, definition: Definition
+) -> Experiment | None:
     if key is None:
         return None
-    return Experiment.objects.filter(created_by=user, idempotency_key=key).first()
+    found = Experiment.objects.filter(created_by=user, idempotency_key=key).first()
+    if found is None:
+        return None
+    kept = found.defined
+    tasks = definition.tasks
+    if not tasks.digest:  # it was filled in when the experiment was stored
+        tasks = tasks.model_copy(update={"digest": kept.tasks.digest})
+    asked = definition.model_copy(update={"tasks": tasks})
+    if found.workspace_id != workspace.pk or asked != kept:
+        raise InvalidInput(
+            "This idempotency key was used for another experiment.", field="idempotency_key"
+        )
+    return found
 
 
 # --- names --------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from collab_core.tools.sandbox import Sandbox, self_check
 from webapp.experiments.models import Experiment, Trial, TrialState, Verdict
 from webapp.experiments.progress import trials_changed
 from webapp.runs.threads import query
+from webapp.tiers.models import Endpoint
 
 logger = logging.getLogger(__name__)
 BATCH = 16
@@ -65,7 +66,7 @@ def wake() -> None:
 def grade_batch(backend: Callable[[], Backend] = OpenAICompatible) -> int:
     """Grade up to ``BATCH`` answers; return how many were taken on. ``backend`` makes the judges'."""
     jobs = [_job(trial) for trial in _take()]
-    asked = [job for job in jobs if not _known(job)]
+    asked = [job for job in jobs if not _lost(job) and not _known(job)]
     if asked:
         asyncio.run(_grade_all(asked, backend, _sandbox(asked)))
     return len(jobs)
@@ -95,10 +96,33 @@ def _take() -> list[Trial]:
 def _job(trial: Trial) -> _Job:
     task = trial.task.to_core()
     answer = trial.run.answer if trial.run else ""
-    judge = trial.experiment.judge
+    judge = _judge(trial.experiment)
     tier = judge.to_core("judge") if judge is not None else None
     key = verdict_key(task, answer, model=tier.model if tier else "")
     return _Job(trial=trial, task=task, answer=answer, tier=tier, key=key)
+
+
+def _judge(experiment: Experiment) -> Endpoint | None:
+    """Return the experiment's judge; once it is archived, the one that took its name and model."""
+    judge = experiment.judge
+    if judge is None or judge.archived_at is None:
+        return judge
+    live = Endpoint.objects.live().filter(workspace=experiment.workspace_id)
+    return live.filter(name=judge.name, model=judge.model).first()
+
+
+def _lost(job: _Job) -> bool:
+    """Fail an answer that cannot be graded whatever is tried."""
+    if find(job.task.scorer).prompts and job.tier is None:
+        known = job.trial.experiment.judge
+        name = f" Add one named {known.name} with the model {known.model}." if known else ""
+        _fail(job, "judge_gone", f"Its judge is archived or deleted.{name} Then retry it.")
+        return True
+    if job.trial.grade_tries > TRIES:
+        # nobody came back from the last try, not even with an error: an answer may bring graders down
+        _fail(job, "grader_lost", f"{TRIES} graders took it and none came back.")
+        return True
+    return False
 
 
 def _known(job: _Job) -> bool:
@@ -132,15 +156,13 @@ async def _grade_all(
 async def _grade(job: _Job, backend: Backend, sandbox: Sandbox | None) -> None:
     try:
         given = await grade(job.task, job.answer, backend=backend, tier=job.tier, sandbox=sandbox)
+        await asyncio.to_thread(query, _store, job, given)
     except TandemError as error:
         await asyncio.to_thread(query, _again, job, f"{error.message} {error.hint}".strip())
-        return
     except Exception as error:
         # one answer that breaks its grader must not keep the others from being graded
         logger.exception("trial %s: its grader broke", job.trial)
         await asyncio.to_thread(query, _again, job, f"The grader broke: {type(error).__name__}.")
-        return
-    await asyncio.to_thread(query, _store, job, given)
 
 
 def _sandbox(jobs: Sequence[_Job]) -> Sandbox | None:

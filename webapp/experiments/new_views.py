@@ -126,7 +126,7 @@ def _made(request: HttpRequest, draft: Draft) -> Experiment | None:
             build(draft.values()),
             max_parallel=data["max_parallel"],
             idempotency_key=data["key"] or None,
-            parent=_experiment(request, data["parent"]) if data["parent"] else None,
+            parent=_parent(draft.workspace, data["parent"]) if data["parent"] else None,
         )
     except InvalidInput as error:
         draft.place(error)
@@ -135,6 +135,11 @@ def _made(request: HttpRequest, draft: Draft) -> Experiment | None:
 
 def _experiment(request: HttpRequest, uuid: UUID) -> Experiment | None:
     return Experiment.objects.for_user(current_user(request)).filter(uuid=uuid).first()
+
+
+def _parent(workspace: Workspace, uuid: UUID) -> Experiment | None:
+    """Return what it was made from; never one of another workspace, whose people would see its name."""
+    return Experiment.objects.filter(workspace=workspace, uuid=uuid).first()
 
 
 def _beginning(request: HttpRequest, workspace: Workspace) -> Draft:

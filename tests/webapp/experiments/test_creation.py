@@ -130,3 +130,12 @@ def test_it_is_written_into_the_audit_log(room: Room) -> None:
     make_experiment(room)
     actions = AuditEntry.objects.order_by("id").values_list("action", flat=True)
     assert list(actions) == ["task_set.added", "experiment.submitted"]
+
+
+def test_a_key_of_another_experiment_is_refused(room: Room) -> None:
+    make_task_set(room)
+    alice = room.users["alice"]
+    creation.create(room.workspace, alice, definition(room), idempotency_key="once")
+    with pytest.raises(InvalidInput, match="used for another experiment"):
+        creation.create(room.workspace, alice, definition(room, seeds=[1]), idempotency_key="once")
+    assert Experiment.objects.count() == 1

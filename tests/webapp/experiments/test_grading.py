@@ -128,3 +128,34 @@ def test_one_answer_is_graded_by_one_grader_at_a_time(room: Room) -> None:
     answered(room, "42")
     assert len(grading._take()) == 1
     assert grading._take() == []
+
+
+def test_an_archived_judge_is_not_asked_and_a_new_one_of_its_name_is(room: Room) -> None:
+    made = answered(room, "42")
+    old, judge = made.judge, Judge()
+    assert old is not None
+    Endpoint.objects.filter(pk=old.pk).update(archived_at="2026-01-01T00:00:00Z")
+    grading.grade_batch(judge)
+    trial = Trial.objects.get()
+    assert (trial.state, trial.error_code, judge.asked) == ("failed", "judge_gone", 0)
+    assert f"named {old.name} with the model {old.model}" in trial.error_message
+
+    Endpoint.objects.create(
+        workspace=room.workspace, name=old.name, model=old.model, base_url=old.base_url
+    )
+    assert control.retry(made, room.users["bob"]) == 1
+    grading.grade_batch(judge)
+    assert (Trial.objects.get().state, judge.asked) == ("done", 1)
+
+
+def test_an_answer_that_brings_graders_down_fails_in_the_end(room: Room) -> None:
+    made, judge = answered(room, "42"), Judge()
+    for _ in range(grading.TRIES):
+        Trial.objects.update(grade_until=None)
+        assert len(grading._take()) == 1, "a grader that dies leaves nothing but its hold"
+    Trial.objects.update(grade_until=None)
+    grading.grade_batch(judge)
+    trial = Trial.objects.get()
+    assert (trial.state, trial.error_code, judge.asked) == ("failed", "grader_lost", 0)
+    made.refresh_from_db()
+    assert (made.status, made.trials_failed) == ("finished", 1)
