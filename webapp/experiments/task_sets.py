@@ -16,6 +16,7 @@ from collab_core.benchmarks.registry import TaskSet as Loaded
 from collab_core.benchmarks.tasks import BenchmarkTask
 from collab_core.errors import InvalidInput
 from webapp.experiments.models import TaskItem, TaskSet
+from webapp.runs.checks import MAX_QUESTION_BYTES
 from webapp.runs.models import Collection
 from webapp.teams import audit
 from webapp.teams.access import require_may_run, role_in
@@ -24,6 +25,8 @@ from webapp.teams.models import User, Workspace
 
 MAX_UPLOAD_BYTES = 50 * 1024**2
 MAX_NAME = 80
+_MOST_CHARS = {"id": 80, "difficulty": 40, "category": 80}
+"""As many as the columns of ``TaskItem`` hold."""
 UPLOADABLE = "own"
 """The one benchmark whose file a person may send: questions and answers of their own."""
 
@@ -129,6 +132,7 @@ def store(
         InvalidInput: the name is taken by other tasks, or the collection is not of the workspace.
     """
     name = _checked_name(name)
+    _check_sizes(loaded.tasks)
     if collection is not None and collection.workspace_id != workspace.pk:
         raise InvalidInput("There is no such collection in this workspace.", field="collection")
     known = TaskSet.objects.live().filter(workspace=workspace, name=name).first()
@@ -185,6 +189,30 @@ def _checked_name(name: str) -> str:
     if not 1 <= len(text) <= MAX_NAME or not text.isprintable():
         raise InvalidInput(f"A name has 1 to {MAX_NAME} printable characters.", field="name")
     return text
+
+
+def _check_sizes(tasks: Sequence[BenchmarkTask]) -> None:
+    """Refuse a task that does not fit into its row, before the database does."""
+    for number, task in enumerate(tasks, 1):
+        for column, text in (
+            ("id", task.id),
+            ("difficulty", task.difficulty),
+            ("category", task.category),
+        ):
+            most = _MOST_CHARS[column]
+            if len(text) > most:
+                raise InvalidInput(
+                    f"Task {number} has {len(text):,} characters in {column}; at most {most} fit.",
+                    field="file",
+                    hint="Shorten it.",
+                )
+        if (size := len(task.question.encode())) > MAX_QUESTION_BYTES:
+            raise InvalidInput(
+                f"The question of task {number} is {size:,} bytes long; at most "
+                f"{MAX_QUESTION_BYTES:,} are allowed.",
+                field="file",
+                hint="Put long material into a document collection.",
+            )
 
 
 def _items(made: TaskSet, tasks: Sequence[BenchmarkTask]) -> list[TaskItem]:

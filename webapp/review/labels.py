@@ -75,13 +75,28 @@ def blind_places(user: User, run_uuids: Iterable[UUID]) -> set[Place]:
 def note_opened(user: User, run_uuids: Sequence[UUID]) -> None:
     """Keep that somebody opened pages that show the verdicts of runs, where they label blindly.
 
-    Called by everything that tells verdicts of a whole run; one query where there is no such item.
+    Called by everything that tells verdicts of a whole run; two queries where there is nothing to keep.
     """
+    note_revealed(user, run_uuids)
     runs = set(blind_items(user, run_uuid__in=list(run_uuids)).values_list("run_uuid", flat=True))
     if runs:
         now = timezone.now()
         rows = [Opening(run_uuid=uuid, user=user, at=now) for uuid in sorted(runs)]
         Opening.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def note_revealed(user: User, run_uuids: Sequence[UUID]) -> None:
+    """Keep that somebody saw the verdicts on what they have labelled: changes are blind no more."""
+    unseen = StepLabel.objects.current().filter(
+        run_uuid__in=list(run_uuids),
+        reviewer=user.username,
+        revealed_at=None,
+        label_set__blind=True,
+        label_set__workspace__memberships__user=user,
+    )
+    labels = list(unseen.values_list("pk", flat=True))
+    if labels:
+        StepLabel.objects.filter(pk__in=labels).update(revealed_at=timezone.now())
 
 
 # --- labels for other pages ---------------------------------------------------------------------

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from webapp.review import blind
-from webapp.review.labels import blind_places, labels_of
-from webapp.review.models import Decision, LabelRevision
+from webapp.review.labels import blind_places, labels_of, note_revealed
+from webapp.review.models import Decision, LabelRevision, StepLabel
 from webapp.runs.models import Run
 from webapp.runs.views import visible_run
 from webapp.teams.access import current_user, role_in
@@ -38,6 +38,7 @@ def labels(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if request.GET.get("since") == mark:
         return HttpResponse(status=204)
     user = current_user(request)
+    note_revealed(user, [found.uuid])
     return JsonResponse({"revision": mark, "steps": steps(found, user)})
 
 
@@ -49,6 +50,7 @@ def marks(request: HttpRequest) -> HttpResponse:
     uuids = [found for part in wanted if (found := _uuid(part)) is not None]
     user = current_user(request)
     runs = list(Run.objects.for_user(user).filter(uuid__in=uuids)[:MAX_MARKED])
+    note_revealed(user, [run.uuid for run in runs])
     return JsonResponse({"runs": {str(uuid): told for uuid, told in labels_of(runs, user).items()}})
 
 
@@ -67,10 +69,17 @@ def revision(run: Run) -> str:
 
 
 def steps(run: Run, user: User) -> list[dict[str, Any]]:
-    """Return every step with its verdict and labels; of one that is blind for the user, nothing."""
-    hidden = {step for _, step in blind_places(user, [run.uuid])}
-    told = labels_of([run], user).get(run.uuid, {})
+    """Return every step with its verdict and labels; of one that is blind for the user, nothing.
+
+    Nor of the others then, but for those that the user has labelled: the tier of a step tells the
+    verdict of the one before.
+    """
     numbers = blind.finished_steps(run)[:MAX_STEPS]
+    hidden = {step for _, step in blind_places(user, [run.uuid])}
+    if hidden:
+        mine = StepLabel.objects.current().filter(run_uuid=run.uuid, reviewer=user.username)
+        hidden |= set(numbers) - set(mine.values_list("step", flat=True))
+    told = labels_of([run], user).get(run.uuid, {})
     shown = blind.steps(run, [one for one in numbers if one not in hidden], hide=False)
     by_number = {one["step"]: one for one in shown}
     return [

@@ -15,6 +15,7 @@ from collab_core.strategies.registry import STRATEGIES
 from webapp.experiments.models import Experiment
 from webapp.forms_summary import faults
 from webapp.learning.weights import offers
+from webapp.review.labels import note_opened
 from webapp.runs.forms import parameters_form
 from webapp.runs.models import Run
 from webapp.schema_fields import SchemaForm
@@ -84,6 +85,8 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "plotly_js": static(PLOTLY_URL_PATH),
     }
     if found.result is not None:
+        # it names tiers of single steps
+        note_opened(current_user(request), [UUID(run) for run in found.runs])
         context["told"] = told(found)
     return render(request, "whatif/detail.html", context)
 

@@ -13,9 +13,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.experiments.material import make_experiment, make_task_set
 from tests.webapp.personas import Room
+from tests.webapp.review.material import make_queue, make_run
 from webapp.experiments import grid, overview
 from webapp.experiments.models import Experiment, TaskSet, Trial, TrialState
 from webapp.experiments.progress import trials_changed
+from webapp.review.models import Opening
 
 
 def settle(experiment: Experiment, **outcomes: str) -> None:
@@ -180,6 +182,15 @@ def test_the_trials_are_a_line_each(vera: Client, room: Room) -> None:
     assert len([json.loads(line) for line in text.splitlines()]) == 12
 
 
+def test_an_export_of_runs_is_an_opening_of_their_blind_steps(rita: Client, room: Room) -> None:
+    experiment, run = make_experiment(room, tasks=1), make_run(room)
+    Trial.objects.filter(experiment=experiment, position=0).update(run=run)
+    make_queue(room, runs=[run])
+    for what, kept in (("table-csv", 0), ("trials", 1), ("archive", 1)):
+        rita.get(f"/experiments/{experiment.uuid}/export/{what}/")
+        assert Opening.objects.filter(user=room.users["rita"], run_uuid=run.uuid).count() == kept
+
+
 def test_an_export_that_does_not_exist_is_404(vera: Client, room: Room) -> None:
     assert vera.get(f"/experiments/{make_experiment(room).uuid}/export/gold/").status_code == 404
 
@@ -204,6 +215,9 @@ def test_questions_of_ones_own_become_a_set(bob: Client, room: Room) -> None:
         (b"question,answer\n,2\n", "a.csv", "Row 2"),
         (b"", "a.jsonl", "The file is empty"),
         (b"x", "a.exe", "must end in .jsonl or .csv"),
+        (b'{"id": "%s", "question": "1+1?", "answer": "2"}' % (b"i" * 81), "a.jsonl", "in id"),
+        (b"level,question,answer\n%s,1+1?,2\n" % (b"l" * 41), "a.csv", "in difficulty"),
+        (b'{"question": "%s", "answer": "2"}' % (b"q" * 100_001), "a.jsonl", "100,001 bytes"),
     ],
 )
 def test_a_wrong_file_is_refused_by_its_line(

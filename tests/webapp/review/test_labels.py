@@ -9,7 +9,7 @@ from tests.webapp.personas import Room
 from tests.webapp.review.material import given, item, make_queue, make_run, make_set
 from webapp.review import disputes, labelling
 from webapp.review.labels import blind_places, core_labels, labels_of
-from webapp.review.models import Opening, Queue, StepLabel
+from webapp.review.models import Item, Opening, Queue, StepLabel
 from webapp.runs.models import Run
 from webapp.teams.models import Workspace
 
@@ -135,3 +135,27 @@ def test_hostile_comments_stay_data(vera: Client, room: Room, queue: Queue) -> N
     answer = vera.get(f"/review/runs/{run_of(queue).uuid}/labels.json")
     assert answer.headers["Content-Type"] == "application/json"
     assert json.loads(answer.content)["steps"][0]["labels"][0]["comment"] == "</script><b>x"
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/{}/snapshot.json", "/review/runs/{}/labels.json", "/review/marks.json?runs={}"]
+)
+def test_a_change_after_the_verdict_was_seen_elsewhere_is_blind_no_more(
+    room: Room, alice: Client, queue: Queue, path: str
+) -> None:
+    alice.get(path.format(run_of(queue).uuid))
+    assert StepLabel.objects.get().blind is True, "it was given before"
+    labelling.save(item(queue), room.users["alice"], given("yes"))
+    assert StepLabel.objects.get().blind is False
+
+
+def test_the_neighbours_of_a_blind_step_do_not_tell_its_verdict(room: Room, bob: Client) -> None:
+    run = make_run(room, [1, 0, 1])
+    queue = make_queue(room, make_set(room), [run])
+    Item.objects.filter(queue=queue, step=3).delete()  # as if it had not been drawn
+    first, second = (Item.objects.get(queue=queue, step=step).position for step in (1, 2))
+    url = f"/review/runs/{run.uuid}/labels.json"
+    labelling.save(item(queue, first), room.users["bob"], given("yes"))
+    assert [step["hidden"] for step in bob.get(url).json()["steps"]] == [False, True, True]
+    labelling.save(item(queue, second), room.users["bob"], given("no"))
+    assert [step["hidden"] for step in bob.get(url).json()["steps"]] == [False, False, False]
