@@ -25,6 +25,8 @@ def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> N
                 "tests/webapp/teams",
                 "tests/webapp/experiments",
                 "tests/webapp/discussion",
+                "tests/webapp/review/test_labelling.py",
+                "tests/webapp/review/test_races.py",
                 "-m",
                 "not services and not faults",
             ),

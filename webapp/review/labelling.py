@@ -7,13 +7,15 @@ locked first, so two people at the same moment come one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
@@ -69,6 +71,17 @@ class Saved(NamedTuple):
     """The same save had been stored before."""
 
 
+_turn = threading.RLock()
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    """A transaction. SQLite lets one writer in at a time and is not fair to those who wait: with many
+    reviewers some would wait until they are refused, so the threads of this process queue up first."""
+    with _turn if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
+        yield
+
+
 # --- getting items ------------------------------------------------------------------------------
 def reserve(queue: Queue, user: User, *, want: int = 2) -> list[Item]:
     """Return up to ``want`` items to label, the ones already held first; they are held from now on.
@@ -80,7 +93,7 @@ def reserve(queue: Queue, user: User, *, want: int = 2) -> list[Item]:
     if queue.closed_at is not None:
         return []
     want = max(1, min(want, MOST_HELD))
-    with transaction.atomic():
+    with _in_turn():
         seat, _ = Seat.objects.get_or_create(
             queue=queue, user=user, defaults={"seen_at": timezone.now()}
         )
@@ -189,7 +202,7 @@ def save(item: Item, user: User, given: Given) -> Saved:
     queue = item.queue
     require_place(queue, user)
     given = _checked(given)
-    with transaction.atomic():
+    with _in_turn():
         items = _locked(item)
         if earlier := _stored(user, given.key):
             return Saved(earlier, repeated=True)
@@ -214,7 +227,7 @@ def undo(item: Item, user: User, *, key: str | None = None) -> Saved:
         InvalidInput: there is none. Http404, PermissionDenied: who may not label it.
     """
     require_place(item.queue, user)
-    with transaction.atomic():
+    with _in_turn():
         items = _locked(item)
         if earlier := _stored(user, key):
             return Saved(earlier, repeated=True)
@@ -242,7 +255,7 @@ def skip(item: Item, user: User) -> None:
         InvalidInput: it is labelled already. Http404, PermissionDenied: who may not label it.
     """
     require_place(item.queue, user)
-    with transaction.atomic():
+    with _in_turn():
         _locked(item)
         label = label_of(item, user)
         if label is not None and label.answer:

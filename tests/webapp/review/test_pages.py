@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from tests.webapp.experiments.material import make_experiment
 from tests.webapp.personas import Room
 from tests.webapp.review.material import given, item, make_queue, make_run, make_set
 from webapp.review import labelling
@@ -32,6 +33,18 @@ def test_the_filters_of_the_list_are_taken_over(bob: Client, room: Room) -> None
     assert 'value="lapwing"' in form
     assert '<option value="agentcollab" selected>' in form
     assert 'value="alice"' in form
+
+
+def test_a_queue_is_made_of_an_experiments_runs(bob: Client, room: Room) -> None:
+    experiment = make_experiment(room)
+    inside, _ = make_run(room, [1, 0]), make_run(room, [1, 0, 1])
+    trial = experiment.trials.order_by("pk")[0]
+    trial.run = inside
+    trial.save(update_fields=["run"])
+    form = bob.get(f"/review/queues/new/?experiment={experiment.ref}").content.decode()
+    assert f'value="{experiment.ref}"' in form
+    bob.post("/review/queues/new/", FORM | {"experiment": experiment.ref, "method": "all"})
+    assert set(Queue.objects.get().items.values_list("run_id", flat=True)) == {inside.pk}
 
 
 @pytest.mark.parametrize(
