@@ -46,7 +46,7 @@ FACTS = (
     "stalls",
     "escalations",
 )
-START_S, EXPERIMENT_S = 120.0, 3_600.0
+START_S, EXPERIMENT_S = 300.0, 3_600.0
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Product:
             "DATA_DIR": str(self.folder),
             "PORT": str(self.port),
             "TANDEM_TIME_SCALE": str(self.time_scale),
-            "TANDEM_LEASE_S": "5",
+            "TANDEM_LEASE_S": "30",
             "LOG_LEVEL": "ERROR",
         }
 
