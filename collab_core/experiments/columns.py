@@ -289,7 +289,8 @@ _ALL: tuple[tuple[Column, Maker], ...] = (
             title="False progress",
             unit="frac",
             better="less",
-            meaning="Labelled steps whose verdict was a false progress, over all labelled steps.",
+            meaning="Labelled steps whose verdict was a false progress, over all labelled steps; not "
+            "weighted by how likely each was to be drawn for labelling.",
         ),
         _false_progress,
     ),

@@ -31,7 +31,8 @@ NOTHING = Labelled()
 def labelled(experiment: Experiment) -> dict[UUID, Labelled]:
     """Return the labels of each run that has some; two queries, over all label sets.
 
-    A step on which people are divided, or all unsure, counts as not labelled until it is decided.
+    A step on which people are divided, or all unsure, counts as not labelled until it is decided, and
+    one without a usable verdict not at all.
     """
     runs = Run.objects.filter(trial__experiment=experiment).values("uuid")
     mine = {"run_uuid__in": runs, "label_set__workspace": experiment.workspace_id}
@@ -51,7 +52,7 @@ def labelled(experiment: Experiment) -> dict[UUID, Labelled]:
     sums: dict[UUID, Labelled] = {}
     for place, given in answers.items():
         made_progress = _said(last.get(place, ""), given)
-        if made_progress is None:
+        if made_progress is None or verdicts[place] is None:
             continue
         wrong = verdicts[place] == 1 and not made_progress
         before = sums.get(place[0], NOTHING)
@@ -60,11 +61,21 @@ def labelled(experiment: Experiment) -> dict[UUID, Labelled]:
 
 
 def _said(decision: str, given: Counter[str]) -> bool | None:
-    """Return whether the step made progress; None = people do not say."""
-    if decision in (Answer.YES, Answer.NO):
-        return decision == Answer.YES
+    """Return whether the step made progress; None = people do not say, or it was decided so."""
+    if decision:
+        return None if decision == Answer.UNSURE else decision == Answer.YES
     yes, no = given[Answer.YES], given[Answer.NO]
     return None if yes == no else yes > no
+
+
+def drawn_alike(experiment: Experiment) -> bool:
+    """Return whether every labelled step had the same chance of being drawn for its queue."""
+    runs = Run.objects.filter(trial__experiment=experiment).values("uuid")
+    mine = StepLabel.objects.current().filter(
+        run_uuid__in=runs, label_set__workspace=experiment.workspace_id
+    )
+    chances = mine.order_by().values_list("item__probability", flat=True).distinct()
+    return len(chances[:2]) < 2
 
 
 def changed(run_uuid: UUID) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -27,10 +28,10 @@ from collab_core.experiments.trajectories import (
     solved_and_unsolved,
 )
 from collab_core.strategies.registry import STRATEGIES
-from webapp.experiments import reads
+from webapp.experiments import labels, reads
 from webapp.experiments.models import Experiment, ExperimentStatus, ResultCache
 
-VERSION = f"{collab_core.__version__}/1"
+VERSION = f"{collab_core.__version__}/2"
 """Of what computes the figures: what an older one has kept is not shown."""
 TESTED = ("accuracy", "score", "latency_s", "cost_usd")
 ACROSS = ("speedup", "cost_usd")
@@ -146,7 +147,27 @@ def _labels(experiment: Experiment) -> list[str]:
 
 
 def _table(experiment: Experiment, trials: Sequence[Trial], baseline: str) -> Table:
-    return table(trials, arms=_labels(experiment), baseline=baseline)
+    made = table(trials, arms=_labels(experiment), baseline=baseline)
+    return msgspec.structs.replace(made, notes=(*made.notes, *_notes(experiment, made)))
+
+
+def _notes(experiment: Experiment, made: Table) -> Iterator[str]:
+    """Yield what the trials themselves do not tell of the table."""
+    retried: Counter[str] = Counter()
+    again = experiment.trials.exclude(earlier_runs=[]).values_list("arm__label", "earlier_runs")
+    for arm, earlier in again:
+        retried[arm] += len(earlier)
+    for row in made.rows:
+        if count := retried[row.arm]:
+            yield (
+                f"{row.arm}: {count} failed or stopped runs were tried again; what they spent is not "
+                "in its row."
+            )
+    if "false_progress" in made.columns and not labels.drawn_alike(experiment):
+        yield (
+            "False progress counts every labelled step alike, but some were likelier to be drawn for "
+            "labelling than others; the figures of the label set weigh them by that."
+        )
 
 
 def _first(experiment: Experiment, trials: Sequence[Trial], baseline: str) -> dict[str, Any]:

@@ -89,3 +89,37 @@ def test_a_queue_can_be_drawn_from_an_experiment(room: Room, place: Place) -> No
     assert Queue.objects.get(name="Q").population == 3
     assert bob.get(f"/?experiment={experiment.ref}").content.decode().count("data-select") == 1
     assert "was ignored" in bob.get("/?experiment=nonsense").content.decode()
+
+
+def test_a_decision_that_nobody_can_tell_stands(room: Room, place: Place) -> None:
+    experiment, run, queue = place
+    say(room, queue, 1, "bob", "no")
+    say(room, queue, 1, "rita", "yes")
+    disputes.decide(
+        queue.label_set, room.users["alice"], run_uuid=run.uuid, step=1, answer="unsure", reason="?"
+    )
+    say(room, queue, 1, "rita", "no")
+    assert labels.labelled(experiment) == {}
+
+
+def test_a_step_without_a_usable_verdict_is_in_no_rate(room: Room, place: Place) -> None:
+    experiment, _, queue = place
+    say(room, queue, 1, "bob", "no")
+    Item.objects.filter(queue=queue, step=1).update(verdict=None)
+    assert labels.labelled(experiment) == {}
+
+
+def test_the_table_says_that_labelled_steps_were_not_drawn_alike(room: Room, place: Place) -> None:
+    experiment, _, queue = place
+    say(room, queue, 1, "bob", "no")
+    say(room, queue, 2, "bob", "no")
+    assert not any("likelier" in note for note in results.own_table(experiment).notes)
+    Item.objects.filter(queue=queue, step=1).update(probability=0.25)
+    assert any("likelier" in note for note in results.own_table(experiment).notes)
+
+
+def test_the_table_says_that_runs_were_tried_again(room: Room, place: Place) -> None:
+    experiment, run, _ = place
+    Trial.objects.filter(experiment=experiment).update(earlier_runs=[str(run.uuid)])
+    [note] = [n for n in results.own_table(experiment).notes if "tried again" in n]
+    assert note.startswith("agentcollab: 1 failed")
