@@ -22,10 +22,11 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from collab_core.errors import InvalidInput
-from collab_core.strategies.registry import find, parse_parameters
+from collab_core.strategies.registry import find
 from webapp.experiments.models import Experiment, Trial, TrialState
 from webapp.runs.models import Run, Status
 from webapp.runs.reads import log_lines
+from webapp.runs.services import checked_parameters
 from webapp.runs.specs import resources
 from webapp.teams.access import require_may_run, role_in
 from webapp.teams.models import User, Workspace
@@ -73,7 +74,7 @@ def ask(
     """Keep the question and send for somebody who answers it.
 
     Raises:
-        InvalidInput: no finished runs of this workspace, or wrong parameters.
+        InvalidInput: no finished runs of this workspace, their ladder is gone, or wrong parameters.
         Http404, PermissionDenied: a stranger, a viewer.
     """
     require_may_run(role_in(user, workspace.pk))
@@ -83,10 +84,18 @@ def ask(
             field="strategy",
             hint="Choose a strategy that does: a log can answer only for those.",
         )
-    parse_parameters(strategy, parameters)
     chosen = [run for run in runs if run.workspace_id == workspace.pk and _finished(run)]
     if not chosen:
         raise InvalidInput("None of these runs has finished.", field="runs")
+    ladder = chosen[0].ladder
+    if ladder is None:
+        raise InvalidInput(
+            f"The ladder {chosen[0].ladder_name} of these runs does not exist any more.",
+            field="runs",
+            hint="Choose runs whose ladder is still there.",
+        )
+    # what the strategy loads is of this workspace: the command that computes would take any path
+    checked_parameters(workspace, strategy, parameters, ladder)
     made = WhatIf.objects.create(
         workspace=workspace,
         created_by=user,
@@ -132,6 +141,10 @@ def answer(what_if_id: int) -> bool:
         question.state = State.DONE
     except InvalidInput as error:
         question.error, question.state = f"{error.message} {error.hint}".strip(), State.FAILED
+    except Exception as error:
+        # a question that breaks its answerer must not be asked again for ever
+        logger.exception("what-if %s broke", question.pk)
+        question.error, question.state = f"It broke: {type(error).__name__}.", State.FAILED
     question.save(update_fields=["result", "error", "state"])
     return True
 

@@ -99,7 +99,24 @@ def test_runs_can_be_chosen_one_by_one(room: Room, experiment: Experiment) -> No
     uuids = ",".join(str(run.uuid) for run in Run.objects.all()[:2])
     answer = room.client("bob").post(f"/what-if/new/?runs={uuids}", {"strategy": "large"})
     assert answer.status_code == 302
-    assert len(WhatIf.objects.get().runs) == 2
+    question = WhatIf.objects.get()
+    assert len(question.runs) == 2
+    services.answer(question.pk)
+    question.refresh_from_db()
+    assert question.result is not None, question.error
+    assert question.result["runs"] == 2
+
+
+def test_an_answerer_that_breaks_is_not_asked_for_ever(
+    room: Room, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(room.client("bob"), experiment)
+    monkeypatch.setattr(services, "LIMIT_S", "soon")  # no number: the child never starts
+    question = WhatIf.objects.get()
+    services.answer(question.pk)
+    question.refresh_from_db()
+    assert question.state == State.FAILED
+    assert services.left_behind() == []
 
 
 @pytest.mark.parametrize(
