@@ -29,6 +29,9 @@ _RANGE = re.compile(r"(\d{1,10})(?:\s*-\s*(\d{1,10}))?\Z")
 _JUDGED = ("judge", "critic")
 
 
+_EASE = {"easy": 0, "medium": 1, "hard": 2}
+
+
 class SeedsField(forms.CharField):
     """Seeds and ranges of them: ``0-4, 7``; the page counts them by the same rule."""
 
@@ -253,7 +256,8 @@ def groups(task_set: TaskSet) -> list[Group]:
         .annotate(tasks=Count("pk"))
         .order_by("difficulty", "category")
     )
-    return [Group(*row) for row in found]
+    rows = [Group(*row) for row in found]
+    return sorted(rows, key=lambda row: _EASE.get(row.difficulty, len(_EASE)))
 
 
 def initial_of(definition: Definition) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
 from collab_core.errors import InvalidInput
@@ -35,7 +36,9 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "any_task_set": TaskSet.objects.live().filter(workspace=workspace).exists(),
     }
     part = request.headers.get("HX-Request")
-    return render(request, f"experiments/{'_list' if part else 'list'}.html", context)
+    response = render(request, f"experiments/{'_list' if part else 'list'}.html", context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 @require_GET

@@ -212,6 +212,15 @@ function onProgress(news) {
   if (moved) refreshTrials();
 }
 
+// a double click must not begin everything twice
+for (const form of document.querySelectorAll(".page-head form, dialog form")) {
+  form.addEventListener("submit", (event) => {
+    if (form.hasAttribute("data-sent")) event.preventDefault();
+    form.setAttribute("data-sent", "");
+  });
+}
+window.addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[data-sent]")) form.removeAttribute("data-sent"); });
+
 const asksFor = new URLSearchParams(location.search).get("baseline");
 if (asksFor !== null && [...$("baseline").options].some((option) => option.value === asksFor)) $("baseline").value = asksFor;
 $("baseline").addEventListener("change", () => { followBaseline(); asked = -Infinity; load(); });
