@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
@@ -22,8 +23,11 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from collab_core.errors import InvalidInput
+from collab_core.review.files import to_jsonl
 from collab_core.strategies.registry import find
 from webapp.experiments.models import Experiment, Trial, TrialState
+from webapp.review.labels import core_labels
+from webapp.review.models import LabelSet, StepLabel
 from webapp.runs.models import Run, Status
 from webapp.runs.reads import log_lines
 from webapp.runs.services import checked_parameters
@@ -157,6 +161,9 @@ def _computed(question: WhatIf) -> dict[str, Any]:
         _write_logs(runs, asked)
         _write_logs(_pool(question), pool)
         given = [f"--param={key}={_word(value)}" for key, value in question.parameters.items()]
+        said = Path(name) / "labels.jsonl"
+        if _write_labels(question, said):
+            given.append(f"--labels={said}")
         command = [sys.executable, "-m", "collab_core", "what-if", str(asked), "--json"]
         return _run(
             [*command, "--pool", str(pool), "--strategy", question.strategy, *given], question
@@ -181,6 +188,17 @@ def _write_logs(runs: QuerySet[Run], folder: Path) -> None:
     folder.mkdir()
     for run in runs.iterator(chunk_size=50):
         (folder / f"{run.uuid}.jsonl").write_bytes(b"".join(log_lines(run)))
+
+
+def _write_labels(question: WhatIf, path: Path) -> bool:
+    """Write what people labelled of the runs; False = nothing, and no file."""
+    wanted = {UUID(run) for run in question.runs}
+    labelled = StepLabel.objects.current().filter(run_uuid__in=wanted).values("label_set")
+    sets = LabelSet.objects.filter(workspace=question.workspace_id, pk__in=labelled).order_by("pk")
+    found = [one for each in sets for one in core_labels(each) if one.run_id in wanted]
+    if found:
+        path.write_bytes(b"".join(to_jsonl(found)))
+    return bool(found)
 
 
 def _word(value: Any) -> str:

@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from tests.webapp.experiments.material import make_experiment, work_off
 from tests.webapp.personas import Room, Script, answer_reply, make_room, step_reply
+from tests.webapp.review.material import given, item, make_queue, make_run
 from webapp.experiments.models import Experiment
+from webapp.review import labelling
 from webapp.runs.models import Run
 from webapp.runs.worker import Worker
 from webapp.whatif import services
@@ -153,3 +155,24 @@ def test_a_stranger_sees_neither_question_nor_experiment(
     charlie = room.client("charlie")
     assert charlie.get(f"/what-if/{WhatIf.objects.get().uuid}/").status_code == 404
     assert charlie.get(f"/what-if/new/?experiment={experiment.uuid}").status_code == 404
+
+
+def test_it_says_what_labelled_false_progress_would_have_been_caught(
+    room: Room, experiment: Experiment
+) -> None:
+    run = Run.objects.filter(trial__experiment=experiment).order_by("pk").first()
+    assert run is not None
+    foreign = make_queue(room, runs=[make_run(room)])
+    labelling.save(item(foreign), room.users["bob"], given("no"))
+    queue = make_queue(room, runs=[run])
+    for one in queue.items.all():
+        labelling.save(item(queue, one.position), room.users["bob"], given("no"))
+    asked(room.client("bob"), experiment)
+    question = WhatIf.objects.get()
+    services.answer(question.pk)
+    question.refresh_from_db()
+    assert question.result is not None, question.error
+    caught = question.result["caught"]
+    assert 0 < caught["labelled"] <= queue.drawn, "the labels of these runs, and no others"
+    text = room.client("vera").get(f"/what-if/{question.uuid}/").content.decode()
+    assert f"Of {caught['labelled']} labelled steps" in text
