@@ -110,6 +110,7 @@ function show({ focus = true } = {}) {
   setText($("item-question"), item.question || "The run was deleted");
   setText($("item-place"), `${item.ref}, step ${item.step}`);
   comment.value = given.comment || "";
+  showComment(false);
   firstError.checked = Boolean(given.first_error);
   choose(given.answer || "", { quiet: true });
   drawContext(item);
@@ -195,6 +196,13 @@ function meaningOf(value, indicator) {
   if (value === "unsure") return "";
   if ((value === "yes") === (indicator === 1)) return "Correct: the agent said the same";
   return value === "yes" ? "Missed progress: the agent said none" : "False progress: the agent said progress";
+}
+
+/** On a phone the comment's field is out of the way until it is asked for. */
+function showComment(on) {
+  $("review-side").toggleAttribute("data-comment", on);
+  $("comment-toggle").setAttribute("aria-expanded", String(on));
+  if (on) comment.focus();
 }
 
 function keepDraft() {
@@ -375,7 +383,7 @@ function finished({ progress, closed }) {
 const KEYS = {
   1: () => choose("yes"), 2: () => choose("no"), 3: () => choose("unsure"),
   f: () => { if (answer === "no") { firstError.checked = !firstError.checked; keepDraft(); } },
-  c: () => comment.focus(), j: () => move(1), k: () => move(-1), u: undo, s: skip, r: reveal,
+  c: () => showComment(true), j: () => move(1), k: () => move(-1), u: undo, s: skip, r: reveal,
   "?": () => /** @type {any} */ ($("keys-dialog")).showModal(),
 };
 
@@ -420,6 +428,7 @@ comment.addEventListener("input", keepDraft);
 firstError.addEventListener("change", keepDraft);
 $("save").addEventListener("click", save);
 $("skip").addEventListener("click", skip);
+$("comment-toggle").addEventListener("click", () => showComment(!$("review-side").hasAttribute("data-comment")));
 $("previous").addEventListener("click", () => move(-1));
 $("next").addEventListener("click", () => move(1));
 $("earlier").addEventListener("click", () => more("before"));
