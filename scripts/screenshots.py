@@ -48,6 +48,8 @@ IN_README = (
     "live-dark-1440.png",
     "compare-light-1440.png",
     "compare-dark-1440.png",
+    "experiment-light-1440.png",
+    "experiment-dark-1440.png",
 )
 MAX_BYTES = 300_000
 
@@ -277,7 +279,7 @@ def take_all(browser: Browser, product: Product, folder: Path) -> None:
                     for name, path in _pages(paths, experiment).items():
                         target = folder / f"{name}-{theme}-{width}.png"
                         # these are long: what fits the window says it all
-                        whole = name not in ("run", "runs", "compare")
+                        whole = name not in ("run", "runs", "compare", "experiment")
                         _take(page, product.url + path, target, whole=whole)
     finally:
         state.unlink(missing_ok=True)
