@@ -160,7 +160,11 @@ def import_labels(
         if label_set is None:
             label_set = services.create_label_set(workspace, user, name=into)
         result.label_set = label_set
-        _Import(label_set, user, result).take(reading.labels)
+        taken = _Import(label_set, user, result)
+        taken.take(reading.labels)
+        # at the very end: these rows are locked until it is over, and experiments go on beside it
+        for run_uuid in sorted(taken.changed):
+            experiment_labels.changed(run_uuid)
         audit.record(
             workspace,
             user,
@@ -179,6 +183,8 @@ class _Import:
         self.label_set, self.user, self.result = label_set, user, result
         self.queue: Queue | None = None
         self.items: dict[Place, Item] = {}
+        self.changed: set[UUID] = set()
+        """Runs with other labels or decisions than before."""
 
     def take(self, labels: Iterable[Label]) -> None:
         by_run: dict[UUID, list[Label]] = defaultdict(list)
@@ -228,6 +234,11 @@ class _Import:
             if row.revision < label.revision:
                 self._refuse(row, "a later label of this reviewer is here already")
                 return
+            if label.user_id is not None:
+                self._refuse(
+                    row, "its reviewer has labelled the step here; a file does not change that"
+                )
+                return
         if len(row.reviewer) > MAX_REVIEWER_CHARS:
             self._refuse(row, "the reviewer's name is too long")
             return
@@ -257,7 +268,7 @@ class _Import:
             blind=row.blind,
         )
         self._count(label)
-        experiment_labels.changed(label.run_uuid)
+        self.changed.add(label.run_uuid)
         self.result.stored += 1
 
     def _marked(self, label: StepLabel) -> bool:
@@ -300,6 +311,7 @@ class _Import:
             by=by,
             at=datetime.fromtimestamp(row.at, tz=UTC),
         )
+        self.changed.add(row.run_id)
         self.result.stored += 1
 
     def _item(self, row: Label, step: frame.Candidate) -> Item:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from collab_core.csv_cells import cell
@@ -18,6 +19,7 @@ from webapp.review.labels import note_opened
 from webapp.runs import reads
 from webapp.runs.models import Run, RunEvent
 from webapp.streams import streamed
+from webapp.teams import audit
 from webapp.teams.access import current_user
 
 CSV_COLUMNS = (
@@ -63,6 +65,18 @@ def _run(request: HttpRequest, uuid: UUID) -> Run:
     return run
 
 
+def _note_export(request: HttpRequest, run: Run, form: str) -> None:
+    """Keep in the audit log that somebody has taken the run out."""
+    audit.record(
+        run.workspace_id,
+        current_user(request),
+        audit.Action.RUN_EXPORTED,
+        target=run.ref,
+        url=reverse("runs:detail", args=[run.uuid]),
+        detail={"format": form},
+    )
+
+
 def _json(body: bytes) -> HttpResponse:
     return HttpResponse(body, content_type="application/json")
 
@@ -89,6 +103,7 @@ def steps(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def export_log(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
     """The whole log, streamed."""
     run = _run(request, uuid)
+    _note_export(request, run, "log")
     return streamed(
         request,
         reads.log_lines(run),
@@ -101,6 +116,7 @@ def export_log(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
 def steps_csv(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One line a finished step; text cells that a spreadsheet would run get a leading quote."""
     run = _run(request, uuid)
+    _note_export(request, run, "csv")
     headers = {"Content-Disposition": f'attachment; filename="{run.ref}.csv"'}
     return HttpResponse(_csv(run), content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -41,6 +41,7 @@ class Action(TextChoices):
     RUN_FORKED = "run.forked", "Run forked"
     RUN_CANCELLED = "run.cancelled", "Run stopped"
     RUN_DELETED = "run.deleted", "Run deleted"
+    RUN_EXPORTED = "run.exported", "Run exported"
     TRAINING_SUBMITTED = "training.submitted", "Training submitted"
     TRAINING_CANCELLED = "training.cancelled", "Training stopped"
     WEIGHTS_DELETED = "weights.deleted", "Weights deleted"

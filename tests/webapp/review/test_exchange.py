@@ -135,6 +135,16 @@ def test_an_import_overwrites_nobodys_label(room: Room, queue: Queue) -> None:
     assert list(StepLabel.objects.values("reviewer", "answer", "comment")) == before
 
 
+def test_a_later_revision_from_a_file_does_not_replace_what_was_labelled_here(
+    room: Room, queue: Queue
+) -> None:
+    later = [row | {"revision": 9} for row in rows(queue, room) if row["reviewer"] == "bob"]
+    result = load(room, lines(*later), into="mine")
+    assert (result.stored, result.refused) == (0, 1)
+    assert StepLabel.objects.get(reviewer="bob", answer="yes").revision == 1
+    assert load(room, lines(*later)).stored == 1, "into another set it is fine"
+
+
 def test_a_forged_decision_is_refused(room: Room, queue: Queue) -> None:
     [row] = [row for row in rows(queue, room) if row["adjudicated"]]
     result = load(room, lines(row | {"comment": "forged"}), into="mine")

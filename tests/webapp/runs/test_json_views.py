@@ -17,6 +17,7 @@ from tests.webapp.runs.test_fold import finished
 from webapp.runs.json_views import CSV_COLUMNS
 from webapp.runs.models import Run
 from webapp.runs.services import _insert
+from webapp.teams.models import AuditEntry
 
 END = ev.RunCancelled(by="bob", totals=Totals(usage=Usage(input_tokens=3)))
 SWITCH = ev.TierSwitched(
@@ -125,6 +126,17 @@ def test_the_exported_log_is_the_log(room: Room, vera: Client) -> None:
         "RunCancelled",
     ]
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{run.ref}.jsonl"'
+
+
+def test_taking_a_run_out_is_in_the_audit_log(room: Room, vera: Client) -> None:
+    run = a_run(room, finished(1), END)
+    for name in ("snapshot.json", "export.jsonl", "steps.csv"):
+        vera.get(f"/runs/{run.uuid}/{name}")
+    kept = AuditEntry.objects.filter(action="run.exported").order_by("id")
+    assert [(one.actor_name, one.target, one.detail) for one in kept] == [
+        ("vera", run.ref, {"format": "log"}),
+        ("vera", run.ref, {"format": "csv"}),
+    ]
 
 
 def test_the_csv_says_which_agent_made_a_step(room: Room, vera: Client) -> None:
