@@ -12,7 +12,7 @@ from django.utils import timezone
 from collab_core.events import AnyEvent, RunQueued
 from collab_core.simulator.presets import ladder as preset_ladder
 from tests.e2e.ground import LONG, PASSWORD, QUESTION, STEPS, Ground
-from tests.e2e.labels import plant_review
+from tests.e2e.labels import plant_hostile_review, plant_review
 from tests.e2e.learned import plant_learned
 from tests.e2e.payloads import HUGE, NAME, PAYLOADS
 from tests.e2e.stories import ENDS, Story, Turn, turns
@@ -126,6 +126,9 @@ def _hostile(ground: Ground) -> None:
     )
     ground.runs["hostile-failed"] = _run(room, failed)
     ground.runs["hostile-finished"] = _run(room, finished)
+    ground.hostile_review = plant_hostile_review(
+        room, User.objects.get(username=NAME), [ground.runs["hostile-failed"]]
+    )
     ground.hostile_trialled = plant_experiments(
         room, by=User.objects.get(username=NAME), hostile=" ".join(PAYLOADS[:4])
     )

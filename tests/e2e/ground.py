@@ -24,6 +24,7 @@ class Ground:
     review: dict[str, str] = field(default_factory=dict)
     """A label set, queues and a labelled run by what they show."""
     hostile_trialled: dict[str, str] = field(default_factory=dict)
+    hostile_review: dict[str, str] = field(default_factory=dict)
     hostile_ladder: str = ""
     hostile_endpoint: str = ""
 

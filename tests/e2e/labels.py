@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webapp.review import labelling, services
+from tests.e2e.payloads import PAYLOADS
+from webapp.review import disputes, labelling, services
 from webapp.review.models import Item, LabelSet, Queue
 from webapp.runs.models import Run
-from webapp.teams.models import User, Workspace
+from webapp.teams.models import Membership, User, Workspace
 
 FIFTY = 50
 
@@ -37,6 +38,22 @@ def plant_review(room: Workspace, runs: Mapping[str, str]) -> dict[str, str]:
         "lost_set": str(lost.label_set.uuid),
         "run": runs["finished"],
     }
+
+
+def plant_hostile_review(room: Workspace, user: User, runs: list[str]) -> dict[str, str]:
+    """Return a ``set`` whose name and comments attack, its ``queue`` and the ``run``; the first step
+    is one that its two reviewers differ on."""
+    second = User.objects.create(username="<b>second</b>", password="!")
+    Membership.objects.create(workspace=room, user=second, role="reviewer")
+    hostile = _set(room, user, PAYLOADS[0][:80], overlap=2)
+    queue = _queue(hostile, user, runs, method="all", size=0)
+    items = Item.objects.select_related("queue__label_set__workspace", "run").filter(queue=queue)
+    first = items.get(run__uuid=runs[0], step=1)
+    comment = "\n".join(PAYLOADS[:-1])[:9_000]
+    for who, answer in ((user, "yes"), (second, "no")):
+        labelling.save(first, who, labelling.Given(answer=answer, comment=comment))
+    disputes.decide(hostile, user, run_uuid=first.run_uuid, step=1, answer="no", reason=PAYLOADS[0])
+    return {"set": str(hostile.uuid), "queue": str(queue.uuid), "run": runs[0]}
 
 
 def _set(room: Workspace, alice: User, name: str, *, overlap: int = 1) -> LabelSet:

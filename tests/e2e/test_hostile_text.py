@@ -129,6 +129,27 @@ def test_the_pages_of_hostile_experiments_show_text(enter: Enter, ground: Ground
         _nothing_of_ours(page)
 
 
+def test_the_pages_of_hostile_labels_show_text(enter: Enter, ground: Ground) -> None:
+    known = ground.hostile_review
+    page = enter(NAME, f"/review/runs/{known['run']}/")
+    expect(page.locator("#step-1 .comment").first).to_contain_text(PAYLOADS[1].strip()[:20])
+    expect(page.locator("#step-1 .label-list")).to_contain_text("<b>second</b>")
+    _nothing_of_ours(page)
+    for path in ("", f"sets/{known['set']}/", f"sets/{known['set']}/numbers/"):
+        page.goto(f"/review/{path}")
+        expect(page.locator("main")).to_contain_text(PAYLOADS[0][:20])
+        _nothing_of_ours(page)
+    page.goto(f"/review/sets/{known['set']}/disagreements/")
+    expect(page.locator("main")).to_contain_text("<b>second</b>")
+    _nothing_of_ours(page)
+    page.goto(f"/review/queues/{known['queue']}/")
+    for _ in range(3):
+        expect(page.locator("#judged .text").first).to_be_visible()
+        page.keyboard.press("2")
+        page.keyboard.press("Enter")
+    _nothing_of_ours(page)
+
+
 def _nothing_of_ours(page: Page) -> None:
     """No element of a payload became part of the page."""
     hostile = "iframe, object, embed, marquee, base, [src*='evil.example'], [href*='evil.example']"
