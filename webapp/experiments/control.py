@@ -102,6 +102,8 @@ def retry(experiment: Experiment, user: User) -> int:
             if trial.run is not None:
                 trial.earlier_runs = [*trial.earlier_runs, str(trial.run.uuid)]
             trial.run, trial.facts, trial.trace = None, "", ""
+            trial.outcome, trial.score, trial.verdict = "", None, None
+            trial.grade_tries, trial.grade_until, trial.fresh = 0, None, False
             trial.state, trial.error_code, trial.error_message = TrialState.PENDING, "", ""
             trial.finished_at = None
         Trial.objects.bulk_update(again, _RESET, batch_size=500)
@@ -134,7 +136,10 @@ def judge_again(experiment: Experiment, user: User) -> int:
     with transaction.atomic():
         feeding.lock()
         judged = Trial.objects.filter(
-            experiment=experiment, state=TrialState.DONE, verdict__isnull=False
+            experiment=experiment,
+            state=TrialState.DONE,
+            verdict__isnull=False,
+            run__isnull=False,
         )
         count = judged.update(
             state=TrialState.GRADING, fresh=True, grade_tries=0, grade_until=None, **_CLEARED
@@ -161,6 +166,12 @@ _RESET = [
     "earlier_runs",
     "facts",
     "trace",
+    "outcome",
+    "score",
+    "verdict",
+    "grade_tries",
+    "grade_until",
+    "fresh",
     "state",
     "error_code",
     "error_message",

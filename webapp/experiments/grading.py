@@ -42,6 +42,7 @@ HOLD = timedelta(minutes=15)
 TRIES = 5
 WAIT_S = (5, 20, 60, 180)
 """Between the tries."""
+TRIED_AGAIN = "An answer could not be graded and is tried again:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,9 @@ def _judge(experiment: Experiment) -> Endpoint | None:
 
 def _lost(job: _Job) -> bool:
     """Fail an answer that cannot be graded whatever is tried."""
+    if job.trial.run is None:
+        _fail(job, "run_deleted", "Its run was deleted. Retry it to run the task again.")
+        return True
     if find(job.task.scorer).prompts and job.tier is None:
         known = job.trial.experiment.judge
         name = f" Add one named {known.name} with the model {known.model}." if known else ""
@@ -191,6 +195,8 @@ def _store(job: _Job, given: Grade) -> None:
 
 
 def _done(job: _Job, verdict: Verdict) -> None:
+    stale = Experiment.objects.filter(notice__startswith=TRIED_AGAIN)
+    stale.filter(pk=job.trial.experiment_id).update(notice="")
     _end(
         job,
         TrialState.DONE,
@@ -211,9 +217,7 @@ def _again(job: _Job, message: str) -> None:
     Trial.objects.filter(pk=job.trial.pk, state=TrialState.GRADING).update(
         grade_until=Now() + wait, error_message=message
     )
-    Experiment.objects.filter(pk=job.trial.experiment_id).update(
-        notice=f"An answer could not be graded and is tried again: {message}"
-    )
+    Experiment.objects.filter(pk=job.trial.experiment_id).update(notice=f"{TRIED_AGAIN} {message}")
 
 
 def _fail(job: _Job, code: str, message: str) -> None:

@@ -159,3 +159,38 @@ def test_an_answer_that_brings_graders_down_fails_in_the_end(room: Room) -> None
     assert (trial.state, trial.error_code, judge.asked) == ("failed", "grader_lost", 0)
     made.refresh_from_db()
     assert (made.status, made.trials_failed) == ("finished", 1)
+
+
+def test_the_answer_of_a_deleted_run_is_not_taken_for_a_wrong_one(room: Room) -> None:
+    made, judge = answered(room, "42", "42"), Judge()
+    grading.grade_batch(judge)
+    first, second = Trial.objects.order_by("position")
+    assert first.run is not None
+    first.run.delete()
+    assert control.judge_again(made, room.users["bob"]) == 1, "the other keeps its verdict"
+    assert second.run is not None
+    second.run.delete()
+    grading.grade_batch(judge)
+    states = Trial.objects.order_by("position").values_list("state", "outcome", "error_code")
+    assert list(states) == [("done", "correct", ""), ("failed", "correct", "run_deleted")]
+
+    Trial.objects.update(grade_tries=grading.TRIES)
+    assert control.retry(made, room.users["bob"]) == 1
+    again = Trial.objects.get(position=1)
+    assert (again.state, again.outcome, again.verdict, again.grade_tries) == (
+        "pending",
+        "",
+        None,
+        0,
+    )
+
+
+def test_the_notice_of_a_silent_judge_goes_when_it_answers(room: Room) -> None:
+    made, judge = answered(room, "42", "43"), Judge(down=True)
+    grading.grade_batch(judge)
+    Trial.objects.filter(position=0).update(grade_until=None)
+    made.refresh_from_db()
+    assert made.notice.startswith(grading.TRIED_AGAIN)
+    grading.grade_batch(Judge())
+    made.refresh_from_db()
+    assert (made.status, made.notice) == ("running", "")
