@@ -123,7 +123,15 @@ def visible_run(request: HttpRequest, uuid: UUID) -> Run:
     """Return a run of one of the user's workspaces; 404 for a stranger."""
     runs = Run.objects.for_user(current_user(request))
     return get_object_or_404(
-        runs.select_related("workspace", "collection", "submitted_by", "parent", "ladder"),
+        runs.select_related(
+            "workspace",
+            "collection",
+            "submitted_by",
+            "parent",
+            "ladder",
+            "trial__experiment",
+            "trial__arm",
+        ),
         uuid=uuid,
     )
 

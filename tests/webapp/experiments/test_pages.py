@@ -239,3 +239,12 @@ def test_an_archived_set_is_gone_from_the_list_but_can_be_read(bob: Client, room
     bob.post(f"/experiments/task-sets/{made.uuid}/archive/")
     assert "No task sets yet" in bob.get("/experiments/task-sets/").content.decode()
     assert bob.get(f"/experiments/task-sets/{made.uuid}/").status_code == 200
+
+
+def test_a_run_says_which_experiment_it_belongs_to(vera: Client, room: Room) -> None:
+    experiment, run = make_experiment(room), room.submit()
+    page = f"/runs/{run.uuid}/"
+    assert "Experiment</dt>" not in vera.get(page).content.decode()
+    Trial.objects.filter(experiment=experiment, position=0).update(run=run)
+    text = vera.get(page).content.decode()
+    assert f'<a href="/experiments/{experiment.uuid}/">experiment-1</a>, agentcollab' in text
