@@ -20,11 +20,11 @@ from collab_core.errors import RunCancelled
 from collab_core.experiments import paper, paper_report, shipped
 from collab_core.experiments.definition import Definition, build
 from collab_core.experiments.export import FORMATS, export
-from collab_core.experiments.folder import read_trials
+from collab_core.experiments.folder import read_trials, retried
 from collab_core.experiments.local import Means, prepared
 from collab_core.experiments.published import beside
 from collab_core.experiments.runner import RunOptions, run_experiment
-from collab_core.experiments.table import table
+from collab_core.experiments.table import table, with_retried
 
 _EVERY_S = 2.0
 _TASKS_HELP = "a task set in JSON lines, or NAME=BENCHMARK:PATH"
@@ -133,6 +133,7 @@ def show_table(args: argparse.Namespace) -> int:
     baseline = definition.baseline if args.baseline is None else args.baseline
     labels = [arm.label for arm in definition.arms]
     made = table([trial for trial, _ in read], arms=labels, baseline=baseline)
+    made = with_retried(made, retried(args.folder, definition))
     name = definition.published if args.published is None else args.published
     if name not in ("", "none"):
         made = beside(made, name)

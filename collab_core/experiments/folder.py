@@ -206,6 +206,13 @@ def read_trials(folder: Path) -> tuple[Definition, list[tuple[Trial, Trace]]]:
     return definition, [read_trial(cell) for cell in cells(definition, tasks, folder)]
 
 
+def retried(folder: Path, definition: Definition) -> dict[str, int]:
+    """Return by arm how many ended runs were set aside and tried again."""
+    trials = folder / TRIALS_FOLDER
+    kept = {a.label: (trials / file_name(a.label)).glob("*.failed-*") for a in definition.arms}
+    return {label: sum(1 for _ in logs) for label, logs in kept.items()}
+
+
 def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)

@@ -7,7 +7,7 @@ has both in words.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Literal
 
@@ -200,6 +200,18 @@ class _Figures:
         # rounding must not push a bound past the figure itself where all tasks are alike
         around = Interval(min(value, float(self._low[place])), max(value, float(self._high[place])))
         return around, "paired_bootstrap" if name == "speedup" else "bootstrap"
+
+
+def with_retried(made: Table, retried: Mapping[str, int]) -> Table:
+    """Return the table with a note of each arm of which so many ended runs were tried again: its
+    trials are the last tries alone."""
+    notes = tuple(
+        f"{row.arm}: {retried[row.arm]} failed or stopped runs were tried again; what they spent is not "
+        "in its row."
+        for row in made.rows
+        if retried.get(row.arm)
+    )
+    return msgspec.structs.replace(made, notes=made.notes + notes)
 
 
 def _counts(term: Terms) -> Numbers:

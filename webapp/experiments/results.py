@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from collab_core.experiments.frontier import Frontier, frontier
 from collab_core.experiments.inference import Comparison, compare
 from collab_core.experiments.records import Trial
 from collab_core.experiments.sweep import Series, sweeps
-from collab_core.experiments.table import Table, table
+from collab_core.experiments.table import Table, table, with_retried
 from collab_core.experiments.trajectories import (
     DifficultyBy,
     by_difficulty,
@@ -148,26 +148,18 @@ def _labels(experiment: Experiment) -> list[str]:
 
 def _table(experiment: Experiment, trials: Sequence[Trial], baseline: str) -> Table:
     made = table(trials, arms=_labels(experiment), baseline=baseline)
-    return msgspec.structs.replace(made, notes=(*made.notes, *_notes(experiment, made)))
-
-
-def _notes(experiment: Experiment, made: Table) -> Iterator[str]:
-    """Yield what the trials themselves do not tell of the table."""
     retried: Counter[str] = Counter()
     again = experiment.trials.exclude(earlier_runs=[]).values_list("arm__label", "earlier_runs")
     for arm, earlier in again:
         retried[arm] += len(earlier)
-    for row in made.rows:
-        if count := retried[row.arm]:
-            yield (
-                f"{row.arm}: {count} failed or stopped runs were tried again; what they spent is not "
-                "in its row."
-            )
-    if "false_progress" in made.columns and not labels.drawn_alike(experiment):
-        yield (
-            "False progress counts every labelled step alike, but some were likelier to be drawn for "
-            "labelling than others; the figures of the label set weigh them by that."
-        )
+    made = with_retried(made, retried)
+    if "false_progress" not in made.columns or labels.drawn_alike(experiment):
+        return made
+    note = (
+        "False progress counts every labelled step alike, but some were likelier to be drawn for "
+        "labelling than others; the figures of the label set weigh them by that."
+    )
+    return msgspec.structs.replace(made, notes=(*made.notes, note))
 
 
 def _first(experiment: Experiment, trials: Sequence[Trial], baseline: str) -> dict[str, Any]:

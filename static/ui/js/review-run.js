@@ -65,7 +65,7 @@ function draw() {
 function row(step, parallel) {
   const id = `step-${step.step}`;
   const number = h("a", { class: "step-no", href: `#${id}`, "aria-label": `Step ${step.step}, permalink` }, step.step);
-  if (step.hidden) return h("li", { id, tabindex: "-1" }, h("div", { class: "step rail-none" }, h("div", { class: "step-head" }, number, h("span", { class: "chip chip-plain" }, icon("eye-off"), "Hidden until you have labelled it"))));
+  if (step.hidden) return h("li", { id, tabindex: "-1" }, h("div", { class: "step rail-none" }, h("div", { class: "step-head" }, number, h("span", { class: "chip chip-plain" }, icon("eye-off"), "Hidden while you label this run"))));
   const { seen } = step;
   const look = tierLook(seen.tier, seen.tiers);
   return h("li", { id, tabindex: "-1" }, h("div", { class: `step rail-${look.key}` },

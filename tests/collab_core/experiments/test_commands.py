@@ -55,6 +55,15 @@ def test_speedups_need_a_baseline(folder: Path, capsys: Capture) -> None:
     assert "peedup" in printed(capsys, "table", str(folder), "--baseline", "second")
 
 
+def test_the_table_says_what_was_tried_again(folder: Path, capsys: Capture) -> None:
+    log = next(folder.glob("trials/second/*.jsonl"))
+    for number in (1, 2):
+        log.with_name(f"{log.name}.failed-{number}").write_bytes(log.read_bytes())
+    told = printed(capsys, "table", str(folder))
+    assert "second: 2 failed or stopped runs were tried again" in told
+    assert "first: " not in told
+
+
 def test_the_list_names_every_shipped_definition(capsys: Capture) -> None:
     listed = printed(capsys, "list")
     assert all(f"{name}\n" in listed for name in shipped.names())
