@@ -218,6 +218,9 @@ def _open(page: Page, url: str) -> None:
     response = page.goto(url)
     if response is None or not response.ok:
         raise Broken(f"{url} answers {response.status if response else 'nothing'}")
+    if page.locator("#experiment").count():
+        page.locator("#results table").wait_for(timeout=DRAWN_MS)
+        page.locator("#pareto").wait_for(timeout=DRAWN_MS)
     for plot in page.locator(".plot:visible").all():
         plot.locator(".main-svg").first.wait_for(state="attached", timeout=DRAWN_MS)
     page.wait_for_timeout(SETTLE_MS)

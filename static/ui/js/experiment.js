@@ -52,7 +52,7 @@ function drawStatus(status) {
 
 // ---- figures -------------------------------------------------------------------------------------
 
-let asked = 0;
+let asked = -Infinity;
 let detailsAt = -Infinity;
 let detailsOf = "";
 let loading = false;
