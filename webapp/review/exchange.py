@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 import collab_core
+from collab_core.errors import InvalidInput
 from collab_core.review.files import (
     Form,
     LabelManifest,
@@ -42,6 +43,8 @@ from webapp.teams import audit
 from webapp.teams.access import require_owner, role_in
 from webapp.teams.models import User, Workspace
 
+MAX_ROWS = 20_000
+"""Labels of one import: each is looked up and written by itself, in one transaction."""
 MAX_REFUSED = 200
 """Refused rows that are told one by one; the rest is counted."""
 
@@ -151,6 +154,12 @@ def import_labels(
     """
     require_owner(role_in(user, workspace.pk))
     reading = read_labels(blob, form=form)
+    if len(reading.labels) > MAX_ROWS:
+        raise InvalidInput(
+            f"One import takes {MAX_ROWS:,} labels; this file has {len(reading.labels):,}.",
+            field="file",
+            hint="Split it; the parts can go into the same label set.",
+        )
     result = Imported()
     for error in reading.errors:
         result.refuse(error.line, error.message)

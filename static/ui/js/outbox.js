@@ -1,6 +1,8 @@
 // What a reviewer did and the server has not confirmed yet. It is kept in the browser's own storage, so
 // that a lost connection or a closed tab loses nothing, and sent in order. Every label carries a key of
 // its own: one that is sent twice is stored once.
+// Each tab writes under a name of its own, so that two do not overwrite each other, and takes over what it
+// finds of others: they may be closed.
 
 const MAX_WAIT_MS = 15_000;
 
@@ -11,18 +13,27 @@ export class Outbox {
    *   onDone: (job: any, answer: any) => void, onRefused: (job: any, answer: any) => void, storage?: Storage}} options
    */
   constructor(name, options) {
-    this.name = name;
+    this.prefix = `${name}.`;
+    this.name = `${this.prefix}${Math.random().toString(36).slice(2)}`;
     this.options = options;
     this.storage = options.storage || window.localStorage;
-    this.jobs = this.read();
+    this.jobs = this.adopt();
     this.flight = null;
     this.failures = 0;
     this.timer = 0;
   }
 
-  read() {
+  adopt() {
+    const names = Array.from({ length: this.storage.length }, (_, at) => this.storage.key(at)).filter((one) => one.startsWith(this.prefix));
+    const jobs = names.flatMap((one) => this.read(one));
+    if (jobs.length) this.storage.setItem(this.name, JSON.stringify(jobs));
+    for (const one of names) this.storage.removeItem(one);
+    return jobs;
+  }
+
+  read(name) {
     try {
-      const jobs = JSON.parse(this.storage.getItem(this.name) || "[]");
+      const jobs = JSON.parse(this.storage.getItem(name) || "[]");
       return Array.isArray(jobs) ? jobs : [];
     } catch {
       return [];

@@ -8,6 +8,7 @@ import { ANSWERS, kindChip } from "./review-words.js";
 
 const HELD = 3;
 const RETRY_MS = 4_000;
+const AGAIN_MS = 100;
 const KEYS_OFF = "tandem.review.keys-off";
 
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -50,7 +51,7 @@ const outbox = new Outbox(`tandem.review.${page.dataset.user}.${page.dataset.que
   },
   onRefused: (job, told) => {
     const known = items.find((item) => item.position === job.position);
-    if (known) known.refused = told.message;
+    if (known && job.kind === "label") Object.assign(known, { label: null, skipped: told.code === "item_taken" });
     toast(`${known ? `${known.ref}, step ${known.step}: ` : ""}${told.message || "The server refused this label."} ${told.hint || ""}`.trim(), { error: true });
   },
 });
@@ -84,14 +85,19 @@ async function readNext() {
   for (const item of told.items) if (!known.has(item.position)) items.push({ ...item, draft: null });
   drawProgress(told.progress);
   drawQueue(told.upcoming);
-  ended = !told.items.some((item) => !outbox.holds(item.position) && !done(item.position));
+  ended = told.items.length === 0;
+  if (!current()) at = firstOpen(told.items);
   if (idle && current()) show();
-  if (!current()) finished(told);
+  if (current()) return;
+  // all that came was labelled here while it was on its way: there is more
+  if (ended) finished(told); else window.setTimeout(fetchNext, AGAIN_MS);
 }
 
-function done(position) {
-  const item = items.find((one) => one.position === position);
-  return Boolean(item && (item.label?.answer || item.skipped));
+/** Where the first of these items stands that is not dealt with; behind the last one if there is none. */
+function firstOpen(served) {
+  const positions = new Set(served.map((item) => item.position));
+  const found = items.findIndex((item) => positions.has(item.position) && !item.label?.answer && !item.skipped);
+  return found < 0 ? items.length : found;
 }
 
 function gone(status) {
@@ -224,7 +230,7 @@ function save() {
   item.label = { answer, comment: body.comment, first_error: body.first_error, blind: item.label?.blind ?? item.blind };
   item.draft = null;
   item.skipped = false;
-  lastAct = { item, kind: "label", at };
+  lastAct = { item, before };
   onward();
   outbox.add({ kind: "label", position: item.position, body });
   undoable(before ? `Changed to ${ANSWERS[body.answer]}` : `Saved: ${ANSWERS[body.answer]}`);
@@ -236,7 +242,7 @@ function skip() {
   if (!item) return;
   if (item.label?.answer) { toast("It is labelled already. U takes the label back."); return; }
   item.skipped = true;
-  lastAct = { item, kind: "skip", at };
+  lastAct = { item, before: null };
   onward();
   outbox.add({ kind: "skip", position: item.position });
   undoable("Skipped");
@@ -245,10 +251,12 @@ function skip() {
 
 function undo() {
   if (!lastAct) { toast("There is nothing to undo."); return; }
-  const { item } = lastAct;
-  if (!outbox.withdraw(item.position)) outbox.add({ kind: "undo", position: item.position, body: { key: newKey() } });
+  const { item, before } = lastAct;
+  const unsent = outbox.withdraw(item.position);
+  if (!unsent) outbox.add({ kind: "undo", position: item.position, body: { key: newKey() } });
   item.draft = item.label?.answer ? { ...item.label } : item.draft;
-  item.label = item.label ? { ...item.label, answer: "" } : null;
+  // what never left the browser leaves the label as it was before
+  item.label = unsent ? before : item.label && { ...item.label, answer: "" };
   item.skipped = false;
   at = items.indexOf(item);
   lastAct = null;

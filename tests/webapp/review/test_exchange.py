@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.test import Client
 
+from collab_core.errors import InvalidInput
 from collab_core.review.files import check_file, read_label_manifest, read_labels
 from tests.webapp.personas import Room
 from tests.webapp.review.material import given, item, make_queue, make_run, make_set
@@ -205,3 +206,9 @@ def test_a_file_is_imported_on_the_page_and_over_rest(
         follow=True,
     )
     assert "is no label file" in refused.content.decode()
+
+
+def test_an_import_has_a_limit(room: Room, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "MAX_ROWS", 4)
+    with pytest.raises(InvalidInput, match="One import takes 4 labels; this file has 5"):
+        load(room, files(queue, room).files["labels.jsonl"])
