@@ -6,13 +6,13 @@ import pytest
 
 from collab_core import events as ev
 from collab_core.backends.scripted import ScriptedBackend
-from collab_core.cli import _queued
 from collab_core.errors import InvalidInput
 from collab_core.learned import logs as logs_module
 from collab_core.learned.logs import LoggedRun, read_logs, read_run
 from collab_core.learned.rendering import trajectory
 from collab_core.runtime.engine import execute
 from collab_core.runtime.journal import MemoryJournal
+from collab_core.runtime.opening import queued
 from tests.collab_core.learned.worlds import ladder, predictable, run, write
 from tests.collab_core.replies import acts, answers, spec
 from tests.collab_core.runtime.test_engine import Note
@@ -24,7 +24,7 @@ def test_a_run_of_the_engine_is_read_back_as_its_policy_saw_it() -> None:
 
     async def really_run() -> list[ev.Recorded]:
         journal = MemoryJournal()
-        await journal.append([_queued(spec())])
+        await journal.append([queued(spec())])
         journal = MemoryJournal(journal.records)
         script = [acts(0, arguments='{"text": "1"}'), acts(1, arguments='{"text": "2"}'), answers()]
         await execute(spec(), journal, backend=ScriptedBackend(script), tools=(Note(),))

@@ -155,8 +155,9 @@ def test_hardness_is_shared_by_all_models(world: World) -> None:
 
 
 def test_the_simulator_knows_no_world() -> None:
-    """It may know the language; the documents and answers it must find through the tools."""
-    allowed = {"collab_core.benchmarks.language"}
+    """It may know the language, and how answers are compared (its judge); documents and answers it must
+    find through the tools."""
+    allowed = {"collab_core.benchmarks.language", "collab_core.benchmarks.scoring"}
     folder = Path(collab_core.simulator.__file__).parent
     for path in folder.glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
