@@ -71,7 +71,11 @@ export function resultTable(table, columns, { published = [], all = false, title
   return h("table", { class: "table results-table" }, h("caption", { class: "sr" }, "Figures of each arm with their intervals"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Arm"), h("th", { scope: "col", class: "num" }, "Runs"), shown.map((column) => h("th", { scope: "col", class: "num", title: column.meaning }, column.title)))),
     h("tbody", {}, table.rows.map((row) => armRow(row, shown, best, table, titles))),
-    published.length ? h("tbody", { class: "published" }, published.map((row) => armRow(row, shown, best, table, titles))) : null);
+    published.length ? h("tbody", { class: "published" }, h("tr", {}, h("th", { scope: "rowgroup", class: "sources", colspan: shown.length + 2 }, `Published: ${sources(published)}`)), published.map((row) => armRow(row, shown, best, table, titles))) : null);
+}
+
+function sources(rows) {
+  return [...new Set(rows.map((row) => row.source))].join("; ");
 }
 
 function known(measured) {
@@ -79,7 +83,7 @@ function known(measured) {
 }
 
 function armRow(row, shown, best, table, titles) {
-  const about = row.published ? row.source : [row.is_baseline ? "baseline" : "", titles.get(row.arm) || ""].filter(Boolean).join(", ");
+  const about = row.published ? "" : [row.is_baseline ? "baseline" : "", titles.get(row.arm) || ""].filter(Boolean).join(", ");
   return h("tr", { class: row.published ? "row-published" : null },
     h("th", { scope: "row" }, h("span", { class: "arm-name" }, row.arm, row.published ? h("span", { class: "label-tag" }, "published") : null, row.stand_in ? h("span", { class: "label-tag", title: "A hashed bag of words stood in for a sentence-encoder." }, "stand-in") : null), about ? h("span", { class: "small-text muted block" }, about) : null),
     h("td", { class: "num" }, row.published ? "" : h("span", { class: "figure-cell" }, `${row.finished}/${row.trials}`, missing(row) ? h("span", { class: "interval" }, missing(row)) : null)),
@@ -102,5 +106,5 @@ function figureCell(column, row, best, table) {
 export function notes(table, published = null) {
   const methods = new Set(table.rows.flatMap((row) => Object.values(row.figures).map((measured) => measured.method)).filter((method) => METHODS[method] && method !== "definition"));
   const made = [...methods].map((method) => methodWords(method, table));
-  return [...(made.length ? [`Intervals: ${made.join("; ")}. Hover a figure for its own.`] : []), ...table.notes, ...(published ? [`Published rows are from ${[...new Set(published.rows.map((row) => row.source))].join("; ")}: other models, tasks and machines.`, ...published.notes] : []), ...(published?.rows.some((row) => row.second_hand?.length) ? ["† second-hand: from a published summary."] : [])];
+  return [...(made.length ? [`Intervals: ${made.join("; ")}. Hover a figure for its own.`] : []), ...table.notes, ...(published ? [`Published rows are from ${sources(published.rows)}: other models, tasks and machines.`, ...published.notes] : []), ...(published?.rows.some((row) => row.second_hand?.length) ? ["† second-hand: from a published summary."] : [])];
 }
