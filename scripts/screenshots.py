@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -36,6 +37,7 @@ SEED = 7
 STRATEGIES = ("agentcollab", "agentcollab-static", "small", "large")
 EXPERIMENT_TASKS = 20
 EXPERIMENT_S = 900.0
+LABELS = 8
 LIVE_STEPS = 8
 """Enough to see two switches, well before the end."""
 START_S = 120.0
@@ -203,6 +205,28 @@ def wait_until_ended(page: Page, product: Product, paths: list[str]) -> None:
             raise Broken(f"{path} ended as {status}")
 
 
+def submit_queue(page: Page, product: Product) -> tuple[str, str]:
+    """Draw a review queue and label some of it; return the paths of the label set and the queue."""
+    page.goto(f"{product.url}/review/queues/new/")
+    page.locator("#id_name").fill("Twenty steps")
+    page.locator("#id_set_name").fill("Verdicts of a race")
+    page.locator("#id_size").fill("20")
+    page.locator("#submit").click()
+    page.wait_for_url("**/review/sets/**")
+    label_set = urlsplit(page.url).path
+    queue = str(page.locator("a", has_text="Label").last.get_attribute("href"))
+    page.goto(product.url + queue)
+    for number in range(LABELS):
+        place = page.locator("#item-place:not(:empty)").inner_text(timeout=DRAWN_MS)
+        page.keyboard.press("2" if number % 3 == 0 else "1")
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            "place => document.getElementById('item-place').textContent !== place", arg=place
+        )
+    page.locator("#review[data-waiting='0']").wait_for(timeout=DRAWN_MS)
+    return label_set, queue
+
+
 # --- pictures -----------------------------------------------------------------------------------
 def _context(browser: Browser, theme: str, width: int, state: Path | None) -> BrowserContext:
     context: BrowserContext = browser.new_context(
@@ -218,6 +242,8 @@ def _open(page: Page, url: str) -> None:
     response = page.goto(url)
     if response is None or not response.ok:
         raise Broken(f"{url} answers {response.status if response else 'nothing'}")
+    if page.locator("#review").count():
+        page.locator("#judged").wait_for(timeout=DRAWN_MS)
     if page.locator("#experiment").count():
         page.locator("#results table").wait_for(timeout=DRAWN_MS)
         page.locator("#pareto").wait_for(timeout=DRAWN_MS)
@@ -236,7 +262,7 @@ def _take(page: Page, url: str, target: Path, *, whole: bool) -> None:
     _save(page, target, whole=whole)
 
 
-def _pages(paths: list[str], experiment: str) -> dict[str, str]:
+def _pages(paths: list[str], experiment: str, label_set: str, queue: str) -> dict[str, str]:
     uuids = ",".join(path.split("/")[2] for path in paths)
     return {
         "runs": "/",
@@ -247,6 +273,10 @@ def _pages(paths: list[str], experiment: str) -> dict[str, str]:
         "train": "/strategies/train/isotonic/",
         "review": "/review/",
         "new-queue": "/review/queues/new/",
+        "label": queue,
+        "label-set": label_set,
+        "label-numbers": f"{label_set}numbers/",
+        "disagreements": f"{label_set}disagreements/",
         "run-labels": f"/review{paths[0]}",
         "tiers": "/tiers/",
         "team": "/teams/",
@@ -274,15 +304,16 @@ def take_all(browser: Browser, product: Product, folder: Path) -> None:
         wait_until_ended(page, product, paths)
         experiment = submit_experiment(page, product)
         wait_until_measured(page, product, experiment)
+        label_set, queue = submit_queue(page, product)
     try:
         for theme in THEMES:
             for width in WIDTHS:
                 with _context(browser, theme, width, state) as context:
                     page = context.new_page()
-                    for name, path in _pages(paths, experiment).items():
+                    for name, path in _pages(paths, experiment, label_set, queue).items():
                         target = folder / f"{name}-{theme}-{width}.png"
                         # these are long: what fits the window says it all
-                        whole = name not in ("run", "runs", "compare", "experiment")
+                        whole = name not in ("run", "runs", "compare", "experiment", "label")
                         _take(page, product.url + path, target, whole=whole)
     finally:
         state.unlink(missing_ok=True)
