@@ -236,8 +236,9 @@ class ProgressOut(Schema):
     status: str
     notice: str
     total: int
-    done: int
+    done: int = Field(description="Ended by themselves: with a result, or failed.")
     failed: int
+    stopped: int = Field(description="Given up when the experiment was stopped; not among done.")
     running: int
     grading: int
     pending: int

@@ -153,6 +153,7 @@ class Experiment(models.Model):
     trials_total = models.PositiveIntegerField(default=0)
     trials_done = models.PositiveIntegerField(default=0)
     trials_failed = models.PositiveIntegerField(default=0)
+    """Those of ``trials_done`` without a result: failed or stopped. Pages count the two apart."""
     simulated = models.BooleanField(default=False)
 
     objects = ExperimentQuerySet.as_manager()

@@ -40,7 +40,10 @@ _trace = msgspec.json.Decoder(Trace).decode
 
 
 class Progress(NamedTuple):
-    """How far an experiment is. ``time_left_s`` None = not to be told yet."""
+    """How far an experiment is. ``time_left_s`` None = not to be told yet.
+
+    ``done`` are those that ended by themselves, the ``failed`` ones among them; ``stopped`` are not.
+    """
 
     revision: int
     status: str
@@ -48,6 +51,7 @@ class Progress(NamedTuple):
     total: int
     done: int
     failed: int
+    stopped: int
     running: int
     grading: int
     pending: int
@@ -73,7 +77,7 @@ def _progress(experiment: Experiment, counts: dict[str, int]) -> Progress:
     pending = counts.get(TrialState.PENDING, 0)
     running = counts.get(TrialState.RUNNING, 0)
     grading = counts.get(TrialState.GRADING, 0)
-    failed = counts.get(TrialState.FAILED, 0) + counts.get(TrialState.CANCELLED, 0)
+    stopped = counts.get(TrialState.CANCELLED, 0)
     total = sum(counts.values())
     left = pending + running + grading
     return Progress(
@@ -81,8 +85,9 @@ def _progress(experiment: Experiment, counts: dict[str, int]) -> Progress:
         status=experiment.status,
         notice=experiment.notice,
         total=total,
-        done=total - left,
-        failed=failed,
+        done=total - left - stopped,
+        failed=counts.get(TrialState.FAILED, 0),
+        stopped=stopped,
         running=running,
         grading=grading,
         pending=pending,

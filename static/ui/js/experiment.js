@@ -25,9 +25,9 @@ let results = null;
 // ---- progress ------------------------------------------------------------------------------------
 
 function drawProgress() {
-  const { total, done, failed, running, grading, pending, status, notice, time_left_s: left } = progress;
+  const { total, done, failed, stopped, running, grading, pending, status, notice, time_left_s: left } = progress;
   setText($("progress-done"), `${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} runs done`);
-  const rest = [[running, "running"], [grading, "being graded"], [pending, "waiting"], [failed, status === "cancelled" ? "stopped or failed" : "failed"]].filter(([n]) => n).map(([n, word]) => `${n.toLocaleString("en-US")} ${word}`);
+  const rest = [[running, "running"], [grading, "being graded"], [pending, "waiting"], [failed, "failed"], [stopped, "stopped"]].filter(([n]) => n).map(([n, word]) => `${n.toLocaleString("en-US")} ${word}`);
   setText($("progress-rest"), rest.join(", "));
   setText($("progress-left"), status === "running" && left ? `about ${seconds(Math.max(1, Math.round(left))).replace(/\.\d+ s/, " s")} left` : "");
   $("progress").max = total;
@@ -35,9 +35,8 @@ function drawProgress() {
   $("notice").hidden = !notice;
   setText($("notice-words"), notice);
   $("failures-card").hidden = !failed;
-  if ($("retry")) $("retry").hidden = !failed;
-  setText($("retry-words"), status === "cancelled" ? "stopped or failed" : "failed");
-  for (const node of document.querySelectorAll("[data-failed]")) setText(node, String(failed));
+  if ($("retry")) $("retry").hidden = !failed && !stopped;
+  setText($("retry-words"), failed ? `Retry ${failed} failed${stopped ? `, ${stopped} stopped` : ""}` : `Begin ${stopped} stopped again`);
   drawStatus(status);
 }
 

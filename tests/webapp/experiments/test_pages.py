@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from tests.webapp.experiments.material import make_experiment, make_task_set
 from tests.webapp.personas import Room
 from tests.webapp.review.material import make_queue, make_run
-from webapp.experiments import grid, overview
+from webapp.experiments import grid, overview, reads
 from webapp.experiments.models import Experiment, TaskSet, Trial, TrialState
 from webapp.experiments.progress import trials_changed
 from webapp.review.models import Opening
@@ -151,6 +151,18 @@ def test_what_failed_begins_again_and_the_page_says_how_many(bob: Client, room: 
     settle(experiment, large="failed")
     answer = bob.post(f"/experiments/{experiment.uuid}/retry/", follow=True)
     assert "3 begin again." in answer.content.decode()
+
+
+def test_stopped_runs_are_neither_done_nor_failed(bob: Client, room: Room) -> None:
+    experiment = make_experiment(room)
+    settle(experiment, large="correct")
+    bob.post(f"/experiments/{experiment.uuid}/cancel/")
+    state = reads.progress([experiment.pk])[experiment.pk]
+    assert (state.total, state.done, state.failed, state.stopped) == (6, 3, 0, 3)
+    text = bob.get(f"/experiments/{experiment.uuid}/").content.decode()
+    assert "3 of 6 runs done" in text
+    assert "Begin 3 stopped again" in text
+    assert "3 of 6, 3 stopped<" in bob.get("/experiments/").content.decode()
 
 
 def test_the_same_again_is_another_experiment(bob: Client, room: Room) -> None:
