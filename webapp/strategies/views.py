@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
@@ -140,5 +141,31 @@ def documentation(name: str) -> SafeString:
     text = path.read_text(encoding="utf-8")
     body = text.split("\n", 1)[1] if text.startswith("# ") and "\n" in text else text
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    html: str = renderer.render(body)
+    tokens = renderer.parse(body)
+    for token in tokens:
+        if token.children:
+            token.children = list(_with_links_that_lead_somewhere(token.children))
+    html: str = renderer.renderer.render(tokens, renderer.options, {})
     return mark_safe(html)  # noqa: S308 - html off, own text
+
+
+def _with_links_that_lead_somewhere(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Link pages of strategies to their cards; of links to other files only the words stay."""
+    dropped = False
+    for token in tokens:
+        if token.type == "link_open" and "://" not in (target := str(token.attrs["href"])):
+            anchor = _anchor(target)
+            if dropped := not anchor:
+                continue
+            token.attrs["href"] = anchor
+        elif token.type == "link_close" and dropped:
+            dropped = False
+            continue
+        yield token
+
+
+def _anchor(target: str) -> str:
+    """Return the place in the catalogue that a relative link means; "" if it is not there."""
+    page = target.partition("#")[0]
+    named = (strategy.name for strategy in STRATEGIES.values() if strategy.doc == page)
+    return f"#{name}" if (name := next(named, "")) else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from django.test import Client
 from django.utils.html import escape
 
@@ -29,3 +32,21 @@ def test_bounds_are_said_in_words() -> None:
 def test_documentation_is_rendered_and_a_missing_page_is_no_error() -> None:
     assert "<p>" in documentation(STRATEGIES["agentcollab"].doc)
     assert documentation("no-such-page.md") == ""
+
+
+def test_links_of_the_documentation_lead_to_cards_and_nowhere_else(vera: Client) -> None:
+    text = vera.get("/strategies/").content.decode()
+    prose = "".join(str(documentation(strategy.doc)) for strategy in STRATEGIES.values())
+    links = set(re.findall(r'href="([^"]+)"', prose))
+    assert "#agentcollab" in links
+    assert all(f'id="{link[1:]}"' in text for link in links if link.startswith("#"))
+    assert all(link.startswith(("#", "https://")) for link in links)
+    assert ".md)" not in prose
+
+
+@pytest.mark.parametrize(("person", "offered"), [("bob", True), ("vera", False)])
+def test_a_new_run_is_offered_to_those_who_may_start_one(
+    person: str, offered: bool, request: pytest.FixtureRequest
+) -> None:
+    text = request.getfixturevalue(person).get("/strategies/").content.decode()
+    assert ('href="/runs/new/"' in text) is offered
