@@ -3,7 +3,7 @@ import { CONFIG, plain, runFigure, stairLine } from "/static/ui/js/figures.js";
 import { stairPath } from "/static/ui/js/figures-dense.js";
 import { doubtful, metrics, overlayFigure } from "/static/ui/js/figures-compare.js";
 import { firstDifference, folded, timeRows } from "/static/ui/js/aligned.js";
-import { csvCell, seconds, usd, verdict } from "/static/ui/js/format.js";
+import { csvCell, moment, seconds, usd, verdict } from "/static/ui/js/format.js";
 import { backoff } from "/static/ui/js/live.js";
 import { createModel } from "/static/ui/js/model.js";
 import { place } from "/static/ui/js/instances.js";
@@ -104,4 +104,9 @@ test("reconnecting backs off to 15 s at most and never at once", () => {
 test("the row at a height is found in any list", () => {
   const tops = Float64Array.of(0, 10, 30, 60);
   equal([-5, 0, 9, 10, 59, 60, 999].map((y) => indexAt(tops, y)), [0, 0, 0, 1, 2, 2, 2]);
+});
+
+test("a moment is told in UTC and in 24 hours, wherever it was noted", () => {
+  equal(moment("2026-11-29T00:42:59Z"), "2026-11-29 00:42 UTC");
+  equal(moment("2026-11-29T00:42:59+02:00"), "2026-11-28 22:42 UTC");
 });

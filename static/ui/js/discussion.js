@@ -1,6 +1,6 @@
 // The comments of a run: written, changed and read here, asked for anew every few seconds.
 // What people write is hostile text: it only ever becomes text nodes.
-import { plural } from "./format.js";
+import { moment, plural } from "./format.js";
 import { fill, h, icon, setText, toast } from "./dom.js";
 
 const POLL_MS = 3000;
@@ -85,14 +85,13 @@ function item(one) {
       h("bdi", { class: "strong" }, one.author),
       one.step === null ? null : h("a", { href: `#step-${one.step}`, class: "small-text" }, `step ${one.step}`),
       h("a", { href: `#comment-${one.uuid}`, class: "small-text muted", "aria-label": `Permalink of ${one.author}'s comment` }, when(one.created_at)),
-      one.edited_at && !one.deleted ? h("span", { class: "small-text muted", title: new Date(one.edited_at).toLocaleString() }, "edited") : null),
+      one.edited_at && !one.deleted ? h("span", { class: "small-text muted", title: moment(one.edited_at) }, "edited") : null),
     one.deleted ? h("p", { class: "comment-text muted" }, "This comment was deleted.") : h("p", { class: "comment-text", dir: "auto" }, ...words(one)),
     one.deleted ? null : h("div", { class: "comment-foot" }, ...buttons(one)));
 }
 
 function when(iso) {
-  const at = new Date(iso);
-  return h("time", { datetime: iso, title: at.toISOString().slice(0, 16).replace("T", " ") + " UTC" }, at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
+  return h("time", { datetime: iso }, moment(iso));
 }
 
 /** The text in pieces, the members it calls marked. */

@@ -15,6 +15,11 @@ export function seconds(value) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** A moment as everywhere in the product: 2026-11-29 00:42 UTC. */
+export function moment(iso) {
+  return `${new Date(iso).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
 /** US dollars, with as many digits as small prices need. */
 export function usd(value) {
   if (value === null || value === undefined) return "unknown";
