@@ -276,17 +276,24 @@ def _notes(rows: Sequence[Row], baseline: str) -> tuple[str, ...]:
     notes: list[str] = []
     for row in rows:
         if row.unscored and row.scored:
-            notes.append(f"{row.arm}: {row.unscored} unscored runs are not in its accuracy.")
+            unscored = (
+                "1 unscored run is" if row.unscored == 1 else f"{row.unscored} unscored runs are"
+            )
+            notes.append(f"{row.arm}: {unscored} not in its accuracy.")
         if row.failed:
+            failed = "1 failed run is" if row.failed == 1 else f"{row.failed} failed runs are"
             notes.append(
-                f"{row.arm}: {row.failed} failed runs are not in its accuracy; the column with "
-                "failed ones counts them as wrong."
+                f"{row.arm}: {failed} not in its accuracy; the column with failed ones counts "
+                f"{'it' if row.failed == 1 else 'them'} as wrong."
             )
         if row.missing_tasks:
-            notes.append(f"{row.arm}: {row.missing_tasks} tasks have no finished run.")
+            tasks = "1 task has" if row.missing_tasks == 1 else f"{row.missing_tasks} tasks have"
+            notes.append(f"{row.arm}: {tasks} no finished run.")
         cost = row.figure("cost_usd")
         if row.finished and cost.value is None:
-            notes.append(f"{row.arm}: the cost of {row.finished - cost.n} runs is unknown.")
+            unknown = row.finished - cost.n
+            runs = "1 run" if unknown == 1 else f"{unknown} runs"
+            notes.append(f"{row.arm}: the cost of {runs} is unknown.")
         pairs = row.figure("speedup").n
         if baseline and pairs < row.finished:
             notes.append(

@@ -199,6 +199,13 @@ def of_definition(workspace: Workspace, definition: Definition, **initial: Any) 
                 parameters=arm.parameters,
             )
         )
+    ladders = dict.fromkeys(arm.form.missing for arm in draft.arms if arm.form.missing)
+    if missing := [*form.missing, *(f"ladder {name}" for name in ladders)]:
+        draft.notes.insert(
+            0,
+            f"This workspace has not: {'; '.join(missing)}. Choose others below, or add them and "
+            "start from the definition again.",
+        )
     return draft
 
 

@@ -80,6 +80,6 @@ def export(request: HttpRequest, uuid: UUID, what: str) -> HttpResponseBase:
     except InvalidInput as error:
         return HttpResponseBadRequest(error.message, content_type="text/plain; charset=utf-8")
     exports.note(request, experiment, what)
-    name = f"{experiment.ref}-{what}.{suffix}"
+    name = f"{experiment.ref}-{what.split('-', maxsplit=1)[0]}.{suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(body, content_type=kind, headers=headers)

@@ -17,6 +17,7 @@ from django.db.models import Count
 
 from collab_core.experiments.definition import MAX_ARMS, MAX_SEEDS, Definition
 from collab_core.experiments.published import PUBLISHED
+from collab_core.tools.registry import COLLECTION_TOOLS
 from webapp.experiments.models import TaskItem, TaskSet
 from webapp.runs.forms import SettingsForm, usable_ladders
 from webapp.runs.models import Collection
@@ -125,6 +126,8 @@ class ExperimentForm(SettingsForm):
     def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.workspace = workspace
+        self.missing: list[str] = []
+        """What the beginning names and the workspace has not, in words."""
         self.fields["key"].initial = uuid.uuid4().hex
         self._offer("task_set", self._task_set_choices())
         self._offer("collection", [("", "That of the task set"), *collection_choices(workspace)])
@@ -147,6 +150,8 @@ class ExperimentForm(SettingsForm):
             else []
         )
         self.fields[name].choices = [*unknown, *choices]  # type: ignore[attr-defined]
+        if given and unknown:
+            self.missing.append(f"{str(self.fields[name].label).lower()} {given}")
 
     def _task_set_choices(self) -> list[tuple[str, str]]:
         found = TaskSet.objects.live().filter(workspace=self.workspace).order_by("title", "name")
@@ -187,12 +192,21 @@ class ExperimentForm(SettingsForm):
             },
             "seeds": data["seeds"],
             "limits": self.limits(),
-            "tools": data["tools"] if data["tools_shown"] else None,
+            "tools": self._chosen_tools(),
             "collection": data["collection"],
             "baseline": data["baseline"],
             "judge": {"endpoint": data["judge"]} if data["judge"] else None,
             "published": data["published"],
         }
+
+    def _chosen_tools(self) -> list[str] | None:
+        """Return the ticked tools; those of a collection only with one. None = the default ones."""
+        if not self.cleaned_data["tools_shown"]:
+            return None
+        ticked: list[str] = self.cleaned_data["tools"]
+        if self.cleaned_data["collection"] or (self.chosen and self.chosen.collection_id):
+            return ticked
+        return [name for name in ticked if name not in COLLECTION_TOOLS]
 
 
 class ArmForm(forms.Form):
@@ -209,7 +223,10 @@ class ArmForm(forms.Form):
         names = [ladder.name for ladder in usable_ladders(workspace)]
         given = self.initial.get("ladder")
         known: list[tuple[str, str]] = [(name, name) for name in names]
+        self.missing = ""
+        """The ladder that the beginning names and the workspace has not; "" = it has it."""
         if given and given not in names and not self.is_bound:
+            self.missing = given
             known.insert(0, (given, f"{given} (not in this workspace)"))
         self.fields["ladder"].choices = known  # type: ignore[attr-defined]
 

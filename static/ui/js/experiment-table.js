@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { plural, seconds, shortCount, usd } from "./format.js";
 
 /** Shown first; the others come with "All". */
-export const MAIN = ["accuracy", "score", "steps", "speedup", "switching_ratio", "large_step_share", "large_token_ratio", "input_tokens", "output_tokens", "cached_share", "cost_usd", "false_progress"];
+export const MAIN = ["accuracy", "score", "steps", "speedup", "latency_s", "switching_ratio", "large_step_share", "large_token_ratio", "input_tokens", "output_tokens", "cached_share", "cost_usd", "false_progress"];
 
 const METHODS = {
   wilson: "Wilson score interval over runs",

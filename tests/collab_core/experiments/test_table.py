@@ -36,6 +36,11 @@ def test_a_table_by_hand() -> None:
     mix = row(made, "mix")
     assert (mix.trials, mix.finished, mix.failed, mix.missing_tasks) == (4, 3, 1, 2)
     assert (mix.correct, mix.scored, mix.unscored) == (1, 2, 1)
+    assert made.notes[:3] == (
+        "mix: 1 unscored run is not in its accuracy.",
+        "mix: 1 failed run is not in its accuracy; the column with failed ones counts it as wrong.",
+        "mix: 2 tasks have no finished run.",
+    )
     assert value(made, "mix", "accuracy") == 1 / 2
     assert value(made, "mix", "accuracy_all") == 1 / 3
     assert value(made, "mix", "steps") == 3.0
@@ -167,7 +172,7 @@ def test_an_unknown_cost_makes_the_mean_unknown_and_says_so() -> None:
     made = table([trial("a", 0, cost_usd=1.0), trial("a", 1, cost_usd=None)])
     assert value(made, "a", "cost_usd") is None
     assert row(made, "a").spent_usd is None
-    assert "a: the cost of 1 runs is unknown." in made.notes
+    assert "a: the cost of 1 run is unknown." in made.notes
 
 
 def test_servers_that_do_not_tell_are_left_out_of_the_cached_share() -> None:
@@ -202,6 +207,7 @@ def test_nothing_done_is_no_figure() -> None:
     made = table([waiting], baseline="a")
     assert made.columns == ()
     assert (row(made, "a").open, row(made, "a").missing_tasks) == (1, 1)
+    assert made.notes[0] == "a: 1 task has no finished run."
     assert table([]).rows == ()
 
 

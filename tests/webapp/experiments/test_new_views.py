@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests.webapp.experiments.material import definition, make_experiment, make_task_set
-from tests.webapp.personas import Room, make_ladder
+from tests.webapp.personas import Room, make_collection, make_ladder
 from webapp.experiments.models import Experiment
 
 
@@ -37,6 +37,20 @@ def test_what_the_form_says_is_what_is_done(bob: Client, room: Room) -> None:
     assert made.defined.arms[0].parameters["growth"] == 2
     assert (made.trials_total, made.defined.seeds, made.max_parallel) == (2 * 2 * 2, (0, 1), 3)
     assert (made.defined.limits["max_steps"], made.defined.tools) == (5, ())
+
+
+def test_without_a_collection_its_tools_are_left_out(bob: Client, room: Room) -> None:
+    make_task_set(room)
+    bob.post("/experiments/new/", form(room, tools=["calculator", "search", "read"]))
+    assert Experiment.objects.get().defined.tools == ("calculator",)
+
+
+def test_with_the_collection_of_the_task_set_its_tools_stay(bob: Client, room: Room) -> None:
+    task_set = make_task_set(room)
+    task_set.collection = make_collection(room)
+    task_set.save()
+    bob.post("/experiments/new/", form(room, tools=["search", "read"]))
+    assert Experiment.objects.get().defined.tools == ("search", "read")
 
 
 def test_sending_the_form_twice_makes_one_experiment(bob: Client, room: Room) -> None:
@@ -135,6 +149,7 @@ def test_an_experiment_is_edited_as_a_new_one(bob: Client, room: Room) -> None:
     first = make_experiment(room, seeds=[3, 5])
     text = bob.get(f"/experiments/new/?from={first.uuid}").content.decode()
     assert 'value="3, 5"' in text
+    assert "This workspace has not" not in text
     assert 'name="parent" value="' + str(first.uuid) in text
     assert text.count("data-arm ") + text.count("data-arm>") == 2
 
@@ -152,6 +167,7 @@ def test_a_definition_from_a_file_fills_the_form(bob: Client, room: Room) -> Non
     text = bob.post("/experiments/new/file/", {"file": file}).content.decode()
     assert "elsewhere (not in this workspace)" in text
     assert "unknown set (not in this workspace)" in text
+    assert "This workspace has not: task set unknown set; ladder elsewhere." in text
     assert not Experiment.objects.exists()
 
 

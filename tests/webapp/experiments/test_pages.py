@@ -203,6 +203,11 @@ def test_an_export_of_runs_is_an_opening_of_their_blind_steps(rita: Client, room
         assert Opening.objects.filter(user=room.users["rita"], run_uuid=run.uuid).count() == kept
 
 
+def test_a_table_is_named_after_what_it_is(vera: Client, room: Room) -> None:
+    url = f"/experiments/{make_experiment(room).uuid}/export/table-csv/"
+    assert '"experiment-1-table.csv"' in vera.get(url).headers["Content-Disposition"]
+
+
 def test_an_export_that_does_not_exist_is_404(vera: Client, room: Room) -> None:
     assert vera.get(f"/experiments/{make_experiment(room).uuid}/export/gold/").status_code == 404
 
