@@ -289,4 +289,5 @@ TRAINER = Trainer(
     fit=fit,
     needs_encoder=False,
     needs_labels=True,
+    least_of_each=LEAST_OF_EACH,
 )

@@ -143,6 +143,8 @@ class Trainer:
     needs_encoder: bool = True
     needs_labels: bool = False
     """It learns from people's labels (``Source.labels``) on the steps of logged runs."""
+    least_of_each: int = 0
+    """Labelled steps of each answer, progress and no progress, that it needs."""
     needs_classifier: bool = False
     """It works on a published classifier (``Source.classifier``)."""
 

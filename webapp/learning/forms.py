@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Count, Q, QuerySet
 
 from collab_core.learned.scorers import PUBLISHED
 from collab_core.learned.trainer import Trainer
 from webapp.learning.services import encoders
 from webapp.learning.sources import MAX_RUNS, MAX_UPLOAD_BYTES, finished_runs
 from webapp.learning.weights import offers
-from webapp.review.models import LabelSet
+from webapp.review.models import Answer, LabelSet
 from webapp.runs.forms import usable_ladders
 from webapp.runs.models import Collection
 from webapp.runs.services import MAX_SEED
@@ -23,8 +24,9 @@ from webapp.tiers.models import Ladder
 
 if TYPE_CHECKING:  # generic for the type checker only
     _LadderChoice = forms.ModelChoiceField[Ladder]
+    _LabelSetChoice = forms.ModelChoiceField[LabelSet]
 else:
-    _LadderChoice = forms.ModelChoiceField
+    _LadderChoice = _LabelSetChoice = forms.ModelChoiceField
 
 
 class LadderWithRuns(_LadderChoice):
@@ -34,6 +36,13 @@ class LadderWithRuns(_LadderChoice):
         assert isinstance(obj, Ladder)
         found = len(finished_runs(obj.workspace, obj))
         return f"{obj.name} ({found} finished {'run' if found == 1 else 'runs'})"
+
+
+class LabelSetWithAnswers(_LabelSetChoice):
+    """A label set and how many labels of each answer it has; see :func:`_labelled`."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name} (labels: {obj.progress} progress, {obj.no_progress} no progress)"
 
 
 class TrainingForm(forms.Form):
@@ -66,9 +75,9 @@ class TrainingForm(forms.Form):
         help_text="JSON lines: an exported run, or several one after the other. "
         f"At most {MAX_UPLOAD_BYTES // 1024**2} MiB.",
     )
-    label_set = forms.ModelChoiceField(
+    label_set = LabelSetWithAnswers(
         label="Label set", queryset=LabelSet.objects.none(), required=False, to_field_name="uuid",
-        empty_label="None: a label file", help_text="Its labels as they are now.",
+        empty_label="None: a label file", help_text="Its labels as they are now. Sets without any are not listed.",
     )  # fmt: skip
     labels = forms.FileField(
         label="Label file",
@@ -89,7 +98,7 @@ class TrainingForm(forms.Form):
         super().__init__(*args, **kwargs)
         self._trainer = trainer
         if trainer.needs_labels:
-            sets = LabelSet.objects.filter(workspace=workspace).order_by("-id")
+            sets = _labelled(workspace)
             self.fields["label_set"].queryset = sets  # type: ignore[attr-defined]
             self.fields["label_set"].initial = (newest := sets.first()) and newest.uuid
             # an uploaded log does not say which run it is, and labels name runs
@@ -132,3 +141,12 @@ class TrainingForm(forms.Form):
 def options_form(trainer: Trainer, data: Any = None) -> SchemaForm:
     """Return the form of a trainer's own options."""
     return schema_form(trainer.options)(data, prefix="option", auto_id="id_%s")
+
+
+def _labelled(workspace: Workspace) -> QuerySet[LabelSet]:
+    """Return the label sets that say something, the newest first, with the number of each answer."""
+    counted = LabelSet.objects.filter(workspace=workspace).annotate(
+        progress=Count("labels", filter=Q(labels__answer=Answer.YES)),
+        no_progress=Count("labels", filter=Q(labels__answer=Answer.NO)),
+    )
+    return counted.filter(Q(progress__gt=0) | Q(no_progress__gt=0)).order_by("-id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from collab_core.errors import InvalidInput
 from collab_core.learned.encoders import HASHED
 from collab_core.learned.training import find_trainer, parse_options
 from collab_core.review.files import form_of, to_jsonl
+from collab_core.review.settle import settle
 from webapp.learning.models import Training, TrainingStatus
 from webapp.learning.sources import (
     MAX_RUNS,
@@ -245,7 +247,20 @@ def _labels(workspace: Workspace, order: Order) -> _Labels | None:
         return _Labels(f"labels.{form_of(order.labels_name)}", "an uploaded label file")
     if not chosen.labels.exclude(answer="").exists():
         raise InvalidInput(f"The label set {chosen.name} has no labels yet.", field="label_set")
+    _check_enough(chosen, find_trainer(order.kind).least_of_each)
     return _Labels("labels.jsonl", f"the label set {chosen.name}")
+
+
+def _check_enough(chosen: LabelSet, least: int) -> None:
+    """Refuse what the training would refuse: it can only use some of these steps, never more."""
+    answers = Counter(label.made_progress for label in settle(core_labels(chosen)))
+    if min(answers[True], answers[False]) < least:
+        raise InvalidInput(
+            f"The label set {chosen.name} says progress of {answers[True]} and no progress of "
+            f"{answers[False]} steps; {least} of each are the least.",
+            field="label_set",
+            hint="Label more steps; a queue drawn most suspicious first finds the rarer kind sooner.",
+        )
 
 
 def _label_lines(order: Order) -> Iterable[bytes]:

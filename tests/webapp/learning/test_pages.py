@@ -15,9 +15,8 @@ from django.test import Client
 from collab_core.learned.training import TRAINERS
 from tests.webapp.learning.material import make_training, make_weights, plant_runs
 from tests.webapp.personas import Room
-from tests.webapp.review.material import given, item, make_queue, make_set
+from tests.webapp.review.material import label_first, make_queue, make_run, make_set
 from webapp.learning.models import Training, TrainingStatus, Weights
-from webapp.review import labelling
 
 
 @pytest.fixture(autouse=True)
@@ -64,12 +63,20 @@ def test_a_training_on_labels_is_begun_with_a_file(bob: Client, room: Room) -> N
     assert Training.objects.get().source["labels"] == "labels.csv"
 
 
-def test_the_newest_label_set_is_offered_first(bob: Client, room: Room) -> None:
+def test_the_newest_label_set_with_labels_is_offered_first(bob: Client, room: Room) -> None:
     plant_runs(room, 1)
-    queue = make_queue(room, make_set(room, name="pilot"))
-    labelling.save(item(queue), room.users["alice"], given("no"))
+    queue = make_queue(room, make_set(room, name="pilot"), [make_run(room, [1] * 21)])
+    make_set(room, name="still empty")
+    label_first(queue, room, ["no"] * 10)
     url, chosen = "/strategies/train/calibrated-progress/", str(queue.label_set.uuid)
-    assert f'<option value="{chosen}" selected>pilot</option>' in bob.get(url).content.decode()
+    page = bob.get(url).content.decode()
+    words = "pilot (labels: 0 progress, 10 no progress)"
+    assert f'<option value="{chosen}" selected>{words}</option>' in page
+    assert "still empty" not in page
+    refused = bob.post(url, sent(room, label_set=chosen)).content.decode()
+    assert "10 of each are the least" in refused
+    assert not Training.objects.exists()
+    label_first(queue, room, ["no"] * 10 + ["yes"] * 10)
     bob.post(url, sent(room, label_set=chosen))
     assert Training.objects.get().source["words"].endswith("with the label set pilot")
 

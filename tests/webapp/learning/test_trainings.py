@@ -26,7 +26,7 @@ from tests.collab_core.learned import worlds
 from tests.services import wait_for
 from tests.webapp.learning.material import plant_runs
 from tests.webapp.personas import Room, make_ladder, make_room
-from tests.webapp.review.material import given, item, make_queue, make_set
+from tests.webapp.review.material import given, item, label_first, make_queue, make_run, make_set
 from webapp.learning import leases, services, trainer
 from webapp.learning.models import Training, TrainingStatus, Weights
 from webapp.learning.services import Order
@@ -106,15 +106,19 @@ def test_a_training_on_labels_stores_weights_for_the_calibrated_strategy(room: R
 
 def test_a_label_set_gives_its_labels_as_they_are_now(room: Room) -> None:
     plant_runs(room, 1)
-    queue = make_queue(room, make_set(room, name="pilot"))
+    queue = make_queue(room, make_set(room, name="pilot"), [make_run(room, [1] * 20)])
     with pytest.raises(InvalidInput, match="pilot has no labels yet"):
         submit(room, kind="calibrated-progress", label_set=queue.label_set)
-    labelling.save(item(queue), room.users["alice"], given("no"))
+    label_first(queue, room, ["no"] * 10 + ["yes"] * 9)
+    with pytest.raises(InvalidInput, match="progress of 9 and no progress of 10 steps; 10 of each"):
+        submit(room, kind="calibrated-progress", label_set=queue.label_set)
+    labelling.save(item(queue, 20), room.users["alice"], given("yes"))
     training = submit(room, kind="calibrated-progress", label_set=queue.label_set)
     assert training.source["words"].endswith("with the label set pilot")
     kept = (work_folder(training) / "labels.jsonl").read_bytes()
     labelling.save(item(queue), room.users["alice"], given("yes"))
-    (label,) = read_labels(kept, form="jsonl").labels
+    step = item(queue).step
+    label = next(one for one in read_labels(kept, form="jsonl").labels if one.step == step)
     assert (label.made_progress, label.verdict, label.kind) == (False, 1, "false_progress")
 
 

@@ -59,3 +59,9 @@ def item(queue: Queue, position: int = 1) -> Item:
 
 def given(answer: str = "yes", **changes: Any) -> labelling.Given:
     return labelling.Given(answer=answer, **changes)
+
+
+def label_first(queue: Queue, room: Room, answers: Sequence[str]) -> None:
+    """Let alice label the first steps of a queue."""
+    for position, answer in enumerate(answers, start=1):
+        labelling.save(item(queue, position), room.users["alice"], given(answer))
