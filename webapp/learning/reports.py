@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from collab_core.learned.progress_model import CALIBRATED
 from collab_core.strategies.base import Strategy
 from collab_core.strategies.registry import STRATEGIES
 from webapp.learning.models import Weights
@@ -49,10 +50,19 @@ class RunLink(NamedTuple):
     ref: str
 
 
+class Judgement(NamedTuple):
+    """Whether a model says more than the agent does itself."""
+
+    words: str
+    bad: bool
+
+
 class Told(NamedTuple):
     """A manifest for a template."""
 
     manifest: Mapping[str, Any]
+    judgement: Judgement | None
+    """None where the report compares with nothing."""
     rows: list[Row]
     encoder: str
     runs: list[RunLink]
@@ -60,6 +70,9 @@ class Told(NamedTuple):
     options: list[tuple[str, Any]]
     splits: str
     curve: list[dict[str, float]]
+    curve_title: str
+    curve_words: str
+    """What the curve gives for a threshold."""
     tables: list[tuple[str, Mapping[str, Any]]]
 
 
@@ -68,8 +81,10 @@ def told(weights: Weights) -> Told:
     manifest = weights.manifest
     trained = manifest.get("trained_on", {})
     runs = _runs(weights, trained.get("run_ids", []))
+    stalls = weights.kind == CALIBRATED
     return Told(
         manifest=manifest,
+        judgement=_judgement(manifest.get("report", {})),
         rows=[_row(name, figure) for name, figure in manifest.get("report", {}).items()],
         encoder=_encoder(manifest.get("encoder")),
         runs=runs[:RUNS_SHOWN],
@@ -83,7 +98,11 @@ def told(weights: Weights) -> Told:
             f"{part.replace('_', ' ')} {size}" for part, size in trained.get("splits", {}).items()
         ),
         curve=list(manifest.get("calibration", [])),
-        tables=list(manifest.get("tables", {}).items()),
+        curve_title="Steps under each threshold" if stalls else "Large steps by threshold",
+        curve_words="of the labelled steps called stalls"
+        if stalls
+        else "of the steps on a higher tier",
+        tables=[(title, _table(table)) for title, table in manifest.get("tables", {}).items()],
     )
 
 
@@ -105,6 +124,46 @@ def _row(name: str, figure: Mapping[str, Any]) -> Row:
         interval="" if low is None or high is None else f"{_digits(low)} to {_digits(high)}",
         n=int(figure.get("n", 0)),
     )
+
+
+def _judgement(report: Mapping[str, Mapping[str, Any]]) -> Judgement | None:
+    ours, verdict = report.get("auc", {}), report.get("verdict_auc", {})
+    value, other, low = ours.get("value"), verdict.get("value"), ours.get("low")
+    if value is None or other is None:
+        return None
+    against = "than the agent's own verdict on the held-out labels"
+    figures = f"Area under the ROC curve {_digits(value)} against {_digits(other)}."
+    if _digits(value) == _digits(other):
+        return Judgement(f"No better {against}: do not use it. {figures}", bad=True)
+    if value < other:
+        return Judgement(f"Worse {against}: do not use it. {figures}", bad=True)
+    if low is None or low <= other:
+        unsure = "but by less than chance may do: label more steps before relying on it"
+        return Judgement(f"Better {against}, {unsure}. {figures}", bad=False)
+    return Judgement(f"Better {against}. {figures}", bad=False)
+
+
+def _table(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with its numbers as words; a column of whole numbers holds counts."""
+    columns, rows = table.get("columns", []), table.get("rows", [])
+    numbers = [
+        [row[place] for row in rows if place < len(row) and isinstance(row[place], int | float)]
+        for place in range(len(columns))
+    ]
+    counts = [all(float(one).is_integer() for one in column) for column in numbers]
+    return {
+        "columns": columns,
+        "rows": [
+            [_cell(cell, whole=whole) for cell, whole in zip(row, counts, strict=False)]
+            for row in rows
+        ],
+    }
+
+
+def _cell(cell: str | float | None, *, whole: bool) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    return f"{cell:,.0f}" if whole else _digits(cell)
 
 
 def _digits(value: float) -> str:

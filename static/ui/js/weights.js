@@ -1,4 +1,4 @@
-// The calibration curve of weights: what share of the steps each threshold sends up the ladder.
+// The curve of weights: what share of the steps each threshold sends up the ladder, or calls stalls.
 import { fill, h, readJson } from "./dom.js";
 import { axis, baseLayout } from "./figures.js";
 import { plot } from "./plots.js";
@@ -7,6 +7,7 @@ import { provenanceNotes } from "./provenance.js";
 const $ = (id) => /** @type {any} */ (document.getElementById(id));
 const ROWS = 25;
 const points = [...(readJson("curve-data") || [])].sort((a, b) => a.threshold - b.threshold);
+const words = $("curve-labels")?.dataset.words;
 const share = (value) => `${(100 * value).toFixed(1)} %`;
 
 function figure(theme) {
@@ -15,7 +16,7 @@ function figure(theme) {
     data: [{
       type: "scatter", mode: points.length > 40 ? "lines" : "lines+markers", x: points.map((one) => one.threshold), y: points.map((one) => 100 * one.large_share),
       line: { color: theme.large, width: 2.5, shape: "hv" }, marker: { color: theme.large, size: 7, symbol: "square" },
-      hovertemplate: "threshold %{x:.4f}<br>%{y:.1f} % on a higher tier<extra></extra>",
+      hovertemplate: `threshold %{x:.4f}<br>%{y:.1f} % ${words}<extra></extra>`,
     }],
     layout: {
       ...baseLayout(theme, { height: 300 }), margin: { l: 48, r: 16, t: 36, b: 52 },
@@ -36,9 +37,9 @@ if (points.length) {
   const chart = plot($("curve"), figure);
   const first = points[0];
   const last = points[points.length - 1];
-  $("curve").setAttribute("aria-label", `Threshold ${first.threshold.toFixed(3)} sends ${share(first.large_share)} of the steps to a higher tier, threshold ${last.threshold.toFixed(3)} sends ${share(last.large_share)}`);
+  $("curve").setAttribute("aria-label", `Threshold ${first.threshold.toFixed(3)}: ${share(first.large_share)} ${words}; threshold ${last.threshold.toFixed(3)}: ${share(last.large_share)}`);
   fill($("curve-table"), h("table", { class: "table" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "num" }, "Threshold"), h("th", { scope: "col", class: "num" }, "On a higher tier"))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "num" }, "Threshold"), h("th", { scope: "col", class: "num" }, `Share ${words}`))),
     h("tbody", {}, rows().map((one) => h("tr", {}, h("td", { class: "num" }, one.threshold.toFixed(4)), h("td", { class: "num" }, share(one.large_share)))))));
   for (const button of document.querySelectorAll("[data-show]")) {
     button.addEventListener("click", () => {

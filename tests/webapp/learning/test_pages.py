@@ -94,6 +94,49 @@ def test_tables_of_a_report_are_shown_and_their_text_stays_text(bob: Client, roo
 
 
 @pytest.mark.parametrize(
+    ("auc", "low", "verdict", "words"),
+    [
+        (0.469, 0.258, 0.555, "Worse than the agent&#x27;s own verdict on the held-out labels: do not use it. Area under the ROC curve 0.469 against 0.555."),
+        (0.5551, 0.4, 0.5549, "No better than the agent&#x27;s own verdict on the held-out labels: do not use it."),
+        (0.6, 0.5, 0.555, "but by less than chance may do"),
+        (0.9, 0.8, 0.555, "Better than the agent&#x27;s own verdict on the held-out labels. Area"),
+        (0.9, 0.8, None, ""),
+    ],
+)  # fmt: skip
+def test_a_report_begins_with_whether_it_beats_the_bare_verdict(
+    bob: Client, room: Room, auc: float, low: float, verdict: float | None, words: str
+) -> None:
+    weights = make_weights(room)
+    report = {"auc": {"value": auc, "low": low, "n": 42}, "verdict_auc": {"value": verdict}}
+    Weights.objects.filter(pk=weights.pk).update(manifest={**weights.manifest, "report": report})
+    page = bob.get(f"/strategies/weights/{weights.uuid}/").content.decode()
+    assert words in page[: page.index("Held-out report")]
+    assert ("notice-bad" in page) is ("do not use it" in words)
+    assert ('role="note"' in page) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [("calibrated-progress", "Steps under each threshold"), ("probe", "Large steps by threshold")],
+)
+def test_the_curve_is_called_what_it_shows(bob: Client, room: Room, kind: str, title: str) -> None:
+    weights = make_weights(room, kind=kind)
+    page = bob.get(f"/strategies/weights/{weights.uuid}/").content.decode()
+    assert f'<h2 id="curve-title">{title}</h2>' in page
+
+
+def test_counts_in_a_table_of_a_report_are_whole(bob: Client, room: Room) -> None:
+    weights = make_weights(room)
+    table = {"columns": ["bin", "share", "labels"], "rows": [["a", 1.0, 3.0], ["b", 0.25, 2.0]]}
+    Weights.objects.filter(pk=weights.pk).update(
+        manifest={**weights.manifest, "tables": {"Reliability": table}}
+    )
+    page = bob.get(f"/strategies/weights/{weights.uuid}/").content.decode()
+    assert '<td class="num">1.000</td><td class="num">3</td>' in page
+    assert '<td class="num">0.250</td><td class="num">2</td>' in page
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"ladder": ""}, "Choose a ladder"),
