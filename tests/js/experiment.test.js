@@ -1,7 +1,7 @@
 import { chosenTasks, seedsIn, sumOf } from "/static/ui/js/experiment-count.js";
 import { numberTable } from "/static/ui/js/experiment-card.js";
 import { curveFigure, difficultyFigure, paretoFigure, splitFigure, spread, sweepFigure } from "/static/ui/js/experiment-figures.js";
-import { bestOf, interval, methodWords, missing, notes, resultTable, show } from "/static/ui/js/experiment-table.js";
+import { bestOf, interval, measuredCells, measuredHead, methodWords, missing, notes, resultTable, show } from "/static/ui/js/experiment-table.js";
 import { difference, effectOf, pWords, testMatrix, testNote } from "/static/ui/js/experiment-tests.js";
 import { equal, ok, test } from "./harness.js";
 
@@ -137,10 +137,10 @@ test("a sweep shows two figures over one parameter", () => {
   equal(layout.xaxis.tickvals, [0, 1]);
 });
 
-test("solved and failed runs lie under each other, failed ones hatched", () => {
+test("solved and unsolved runs lie under each other, unsolved ones hatched", () => {
   const splits = [{ arm: "a", solved: row("a", null, measured(1.2)), unsolved: row("a", null, measured(0.8)) }];
   const { data } = splitFigure(splits, "speedup", COLUMNS, THEME, ORIGIN);
-  equal(data.map((one) => [one.name, one.x, Boolean(one.marker.pattern)]), [["failed", [0.8], true], ["solved", [1.2], false]]);
+  equal(data.map((one) => [one.name, one.x, Boolean(one.marker.pattern)]), [["unsolved", [0.8], true], ["solved", [1.2], false]]);
 });
 
 test("difficulty and curves have a line an arm", () => {
@@ -162,4 +162,12 @@ test("a range leaves room, also around nothing", () => {
 test("numbers of a figure become a table", () => {
   const made = numberTable({ head: ["arm", "value"], rows: [["a", 1.23456789], ["b", null]] }, "x");
   equal([...made.querySelectorAll("tbody td")].map((one) => one.textContent), ["1.2346", "–"]);
+});
+
+test("a figure in a chart's table reads as in the table of results", () => {
+  equal(measuredHead(frac, "solved"), ["Accuracy, solved", "Interval", "Runs"]);
+  equal(measuredCells(frac, measured(0.60549, 0.5, 0.7)), ["60.5%", "50.0–70.0", 10]);
+  equal(measuredCells(times, undefined), ["–", "–", 0]);
+  const made = numberTable({ text: 1, head: ["Arm", ...measuredHead(frac)], rows: [["a", ...measuredCells(frac, measured(0.6))]] }, "x");
+  equal([...made.querySelectorAll("tbody td")].map((one) => [one.textContent, one.className]), [["60.0%", "num"], ["–", "num"], ["10", "num"]]);
 });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -55,6 +55,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "may_run": role_in(current_user(request), experiment.workspace_id).may_run,
         "shows": grid.SHOWS,
         "exports": offered(),
+        "rerun_key": uuid4().hex,
         "payload": _payload(experiment, progress),
         "plotly_js": static(PLOTLY_URL_PATH),
     }
@@ -171,7 +172,7 @@ def _told(count: int | None, one: str, many: str) -> str:
 
 @require_POST
 def rerun(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Make the same experiment again, as another one."""
+    """Make the same experiment again, as another one; once for each page that asks."""
     earlier = visible(request, uuid)
     try:
         made = creation.create(
@@ -179,6 +180,7 @@ def rerun(request: HttpRequest, uuid: UUID) -> HttpResponse:
             current_user(request),
             earlier.defined,
             max_parallel=earlier.max_parallel,
+            idempotency_key=request.POST.get("key") or None,
             parent=earlier,
         )
     except InvalidInput as error:

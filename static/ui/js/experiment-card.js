@@ -4,11 +4,11 @@ import { csvCell } from "./format.js";
 import { plot, savePng } from "./plots.js";
 
 /**
- * @typedef {{head: string[], rows: (string | number | null)[][]}} Numbers what the chart shows, as a table
+ * @typedef {{head: string[], rows: (string | number | null)[][], text?: number}} Numbers what the chart shows, as a table; ``text``: so many columns are words, all others figures
  * @param {HTMLElement} root a section of `_figure.html`
- * @param {{build: (theme: Record<string, string>, options?: {title?: string}) => any, numbers: () => Numbers, describe: () => string, file: string}} what
+ * @param {{build: (theme: Record<string, string>, options?: {title?: string}) => any, numbers: () => Numbers, shown?: () => Numbers, describe: () => string, file: string}} what ``numbers`` are for machines, ``shown`` the same for readers
  */
-export function figureCard(root, { build, numbers, describe, file }) {
+export function figureCard(root, { build, numbers, shown = numbers, describe, file }) {
   const box = /** @type {HTMLElement} */ (root.querySelector("[data-chart]"));
   const picture = /** @type {HTMLElement} */ (root.querySelector(".figure-plot"));
   const table = /** @type {HTMLElement} */ (root.querySelector("[data-table]"));
@@ -40,15 +40,15 @@ export function figureCard(root, { build, numbers, describe, file }) {
 
   function update() {
     picture.setAttribute("aria-label", describe());
-    if (asTable) fill(table, numberTable(numbers(), title));
+    if (asTable) fill(table, numberTable(shown(), title));
     else chart.update();
   }
   return { update };
 }
 
 /** @param {Numbers} numbers */
-export function numberTable({ head, rows }, caption) {
-  const numeric = head.map((_, i) => rows.some((row) => typeof row[i] === "number"));
+export function numberTable({ head, rows, text }, caption) {
+  const numeric = head.map((_, i) => (text === undefined ? rows.some((row) => typeof row[i] === "number") : i >= text));
   return h("table", { class: "table" }, h("caption", { class: "sr" }, caption),
     h("thead", {}, h("tr", {}, head.map((name, i) => h("th", { scope: "col", class: numeric[i] ? "num" : null }, name)))),
     h("tbody", {}, rows.map((row) => h("tr", {}, row.map((value, i) => (i ? h("td", { class: numeric[i] ? "num" : null }, words(value)) : h("th", { scope: "row" }, words(value))))))));

@@ -145,7 +145,7 @@ export function sweepFigure(series, shown, columns, theme, origin, { title = "" 
   };
 }
 
-// ---- failed against solved -----------------------------------------------------------------------
+// ---- unsolved against solved -----------------------------------------------------------------------
 
 export function splitFigure(splits, name, columns, theme, origin, { title = "" } = {}) {
   const column = columns[name];
@@ -159,7 +159,7 @@ export function splitFigure(splits, name, columns, theme, origin, { title = "" }
     };
   };
   return {
-    data: [part("unsolved", "failed", theme.bad, hatch(theme, { key: "large" })), part("solved", "solved", theme.good, null)],
+    data: [part("unsolved", "unsolved", theme.bad, hatch(theme, { key: "large" })), part("solved", "solved", theme.good, null)],
     layout: layout(theme, origin, { title, height: Math.max(260, 90 + 54 * known.length), margin: { l: 168, r: 18, t: title ? 58 : 30, b: 48 }, barmode: "group", bargap: 0.35, xaxis: { ...named(column, theme), rangemode: "tozero" }, yaxis: { ...axis(theme), showgrid: false, tickvals: known.map((_, i) => i), ticktext: known.map((split) => plain(clipped(split.arm, 24))), tickfont: { size: 12, color: theme.text2 } } }),
   };
 }

@@ -2,7 +2,7 @@
 import { fill, h, setText, svg } from "./dom.js";
 import { figureCard } from "./experiment-card.js";
 import { armLook, curveFigure, difficultyFigure, levelName, paretoFigure, splitFigure, sweepFigure } from "./experiment-figures.js";
-import { interval, show } from "./experiment-table.js";
+import { interval, measuredCells, measuredHead, show } from "./experiment-table.js";
 import { plural } from "./format.js";
 
 const $ = (id) => /** @type {any} */ (document.getElementById(id));
@@ -99,6 +99,15 @@ function armLegend(id, redraw) {
   host.hidden = false;
 }
 
+/** The legend of the two kinds of runs; it never changes. */
+function splitLegend(id) {
+  const host = $(id).querySelector("[data-legend]");
+  if (host.childElementCount) return;
+  const bar = (key, hatched) => svg("svg", { viewBox: "0 0 22 12", class: `key-${key}`, "aria-hidden": "true" }, svg("rect", { x: 1, y: 1, width: 20, height: 10, rx: 2 }), hatched ? svg("path", { d: "M2 11l6-10M8 11l6-10M14 11l6-10" }) : null);
+  fill(host, h("li", {}, bar("unsolved", true), "Unsolved: finished, answered wrongly"), h("li", {}, bar("solved", false), "Solved"));
+  host.hidden = false;
+}
+
 const again = (id) => () => { CARDS[id].settle(); cards[id].update(); };
 function redrawLines() {
   for (const id of ["by-difficulty", "trajectory"]) if (CARDS[id].there()) again(id)();
@@ -135,12 +144,13 @@ const CARDS = {
       subtitle("sweep", `${series().title}, all else equal`);
     },
   },
-  "failed-solved": {
+  "unsolved-solved": {
     there: () => (results.splits || []).some((split) => split.solved.finished || split.unsolved.finished) && splitNames().length > 0,
     settle() {
       const all = columns();
-      pick("failed-solved", "split", "Figure", splitNames().map((name) => [name, all[name].title]), splitBy(), again("failed-solved"));
-      subtitle("failed-solved", "by the answer, not by the run's end");
+      pick("unsolved-solved", "split", "Figure", splitNames().map((name) => [name, all[name].title]), splitBy(), again("unsolved-solved"));
+      splitLegend("unsolved-solved");
+      subtitle("unsolved-solved", "finished runs, by their answers");
     },
   },
   "by-difficulty": {
@@ -172,6 +182,11 @@ const MAKERS = {
       const [x, y] = [all[frontier().x], all[frontier().y]];
       return { head: ["arm", ...HEAD.map((word) => `${y.name} ${word}`), ...HEAD.map((word) => `${x.name} ${word}`), "on frontier"], rows: frontier().points.map((point) => [point.arm, ...values(y, point.y), ...values(x, point.x), point.on_frontier ? "yes" : "no"]) };
     },
+    shown() {
+      const all = columns();
+      const [x, y] = [all[frontier().x], all[frontier().y]];
+      return { text: 2, head: ["Arm", "On the frontier", ...measuredHead(y), ...measuredHead(x)], rows: frontier().points.map((point) => [point.arm, point.on_frontier ? "yes" : "no", ...measuredCells(y, point.y), ...measuredCells(x, point.x)]) };
+    },
     describe() {
       const all = columns();
       const on = frontier().points.filter((point) => point.on_frontier);
@@ -184,17 +199,25 @@ const MAKERS = {
       const names = sweptNames();
       return { head: [series().parameter, "arm", ...names.flatMap((name) => HEAD.map((word) => `${name} ${word}`))], rows: series().values.map((value, i) => [value, series().arms[i], ...names.flatMap((name) => values(null, series().figures[name][i]))]) };
     },
+    shown() {
+      const made = sweptNames().map((name) => columns()[name]);
+      return { text: 2, head: [series().title, "Arm", ...made.flatMap((column) => measuredHead(column))], rows: series().values.map((value, i) => [value, series().arms[i], ...made.flatMap((column) => measuredCells(column, series().figures[column.name][i]))]) };
+    },
     describe() {
       const column = columns()[sweptPair()[0]];
       return `${column.title} by ${series().title.toLowerCase()}: ${series().values.map((value, i) => `${value}: ${show(column, series().figures[column.name][i].value)}`).join(", ")}.`;
     },
   },
-  "failed-solved": {
+  "unsolved-solved": {
     build: (theme, options) => splitFigure(results.splits, splitBy(), columns(), theme, origin(), options),
-    numbers: () => ({ head: ["arm", ...HEAD.map((word) => `solved ${word}`), ...HEAD.map((word) => `failed ${word}`)], rows: results.splits.map((split) => [split.arm, ...values(null, split.solved.figures[splitBy()]), ...values(null, split.unsolved.figures[splitBy()])]) }),
+    numbers: () => ({ head: ["arm", ...HEAD.map((word) => `solved ${word}`), ...HEAD.map((word) => `unsolved ${word}`)], rows: results.splits.map((split) => [split.arm, ...values(null, split.solved.figures[splitBy()]), ...values(null, split.unsolved.figures[splitBy()])]) }),
+    shown() {
+      const column = columns()[splitBy()];
+      return { text: 1, head: ["Arm", ...measuredHead(column, "unsolved"), ...measuredHead(column, "solved")], rows: results.splits.map((split) => [split.arm, ...measuredCells(column, split.unsolved.figures[column.name]), ...measuredCells(column, split.solved.figures[column.name])]) };
+    },
     describe() {
       const column = columns()[splitBy()];
-      return `${column.title} of solved and failed runs: ${results.splits.map((split) => `${split.arm} ${show(column, split.solved.figures[column.name]?.value)} and ${show(column, split.unsolved.figures[column.name]?.value)}`).join("; ")}.`;
+      return `${column.title} of solved and unsolved runs: ${results.splits.map((split) => `${split.arm} ${show(column, split.solved.figures[column.name]?.value)} and ${show(column, split.unsolved.figures[column.name]?.value)}`).join("; ")}.`;
     },
   },
   "by-difficulty": {
@@ -202,6 +225,10 @@ const MAKERS = {
     numbers() {
       const name = difficultyOf();
       return { head: ["arm", "difficulty", "tasks", ...HEAD.map((word) => `${name} ${word}`)], rows: difficulty().levels.flatMap((level) => level.table.rows.map((row) => [row.arm, levelName(difficulty(), level), level.tasks, ...values(null, row.figures[name])])) };
+    },
+    shown() {
+      const column = columns()[difficultyOf()];
+      return { text: 2, head: ["Arm", "Difficulty", "Tasks", ...measuredHead(column)], rows: difficulty().levels.flatMap((level) => level.table.rows.map((row) => [row.arm, levelName(difficulty(), level), level.tasks, ...measuredCells(column, row.figures[column.name])])) };
     },
     describe() {
       const column = columns()[difficultyOf()];
@@ -211,6 +238,15 @@ const MAKERS = {
   trajectory: {
     build: (theme, options) => curveFigure(curves(), lines(), theme, origin(), options),
     numbers: () => ({ head: ["arm", "position", "runs", "latency_s", "tokens_per_s", "large_share", "stall_share"], rows: curves().flatMap((curve) => curve.positions.map((position, i) => [curve.arm, position, curve.latency_s[i].n, curve.latency_s[i].value, curve.tokens_per_s[i].value, curve.large_share[i].value, curve.stall_share[i].value])) }),
+    shown() {
+      const { latency_s: latency, large_step_share: large, stall_share: stalls } = columns();
+      const speed = { unit: "count", digits: 1 };
+      const bySteps = chosen.along === "step";
+      return {
+        text: 1, head: ["Arm", bySteps ? "Step" : "Part of the run", "Runs", latency.title, "Tokens per second", large.title, stalls.title],
+        rows: curves().flatMap((curve) => curve.positions.map((position, i) => [curve.arm, bySteps ? position : `${Math.round(100 * position)}%`, curve.latency_s[i].n, show(latency, curve.latency_s[i].value), show(speed, curve.tokens_per_s[i].value), show(large, curve.large_share[i].value), show(stalls, curve.stall_share[i].value)])),
+      };
+    },
     describe: () => `Mean seconds and tokens per second along the runs. ${curves().map((curve) => `${curve.arm}: ${curve.positions.length} positions, ${(curve.latency_s.at(-1)?.value ?? 0).toFixed(0)} s at the last`).join("; ")}.`,
   },
 };

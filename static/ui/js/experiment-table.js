@@ -33,6 +33,15 @@ export function interval(column, measured) {
   return `${bare(measured.low)}–${bare(measured.high)}`;
 }
 
+/** The heads of a figure in a chart's table, and its cells there. */
+export function measuredHead(column, of = "") {
+  return [of ? `${column.title}, ${of}` : column.title, "Interval", "Runs"];
+}
+
+export function measuredCells(column, measured) {
+  return [show(column, measured?.value), interval(column, measured) || "–", measured?.n ?? 0];
+}
+
 /** The best value of a column among the measured arms; undefined where nothing is better or worse. */
 export function bestOf(column, rows) {
   if (!column.better) return undefined;

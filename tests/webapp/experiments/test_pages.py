@@ -172,6 +172,16 @@ def test_the_same_again_is_another_experiment(bob: Client, room: Room) -> None:
     assert (again.digest, again.parent, again.max_parallel) == (first.digest, first, 2)
 
 
+def test_a_double_click_makes_it_again_once(bob: Client, room: Room) -> None:
+    url = f"/experiments/{make_experiment(room).uuid}/"
+    for _ in range(2):
+        page = bob.get(url).content.decode()
+        [key] = re.findall(r'name="key" value="(\w+)"', page)
+        made = {bob.post(f"{url}rerun/", {"key": key}).headers["Location"] for _ in range(2)}
+        assert len(made) == 1
+    assert Experiment.objects.count() == 3
+
+
 def test_the_same_again_without_its_tasks_is_refused_in_words(bob: Client, room: Room) -> None:
     first = make_experiment(room)
     bob.post(f"/experiments/task-sets/{first.task_set.uuid}/archive/")
