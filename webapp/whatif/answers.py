@@ -8,13 +8,33 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collab_core.strategies.registry import STRATEGIES
 from collab_core.whatif.results import Figure, Figures
 from collab_core.whatif.results import WhatIf as Answer
 from webapp.runs.models import Run
 from webapp.runs.templatetags.ui import seconds, usd
+from webapp.schema_fields import properties_of
 from webapp.whatif.models import WhatIf
 
 SHOWN = 60
+
+
+def settings(what_if: WhatIf) -> list[tuple[str, str]]:
+    """Return the parameters that were asked about, with the titles of the form."""
+    strategy = STRATEGIES.get(what_if.strategy)
+    known = properties_of(strategy.parameters) if strategy else {}
+    return [
+        (str(known.get(name, {}).get("title", name)), _setting(value))
+        for name, value in what_if.parameters.items()
+    ]
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 class Line(NamedTuple):
@@ -77,7 +97,7 @@ def _lines(answer: Answer) -> list[Line]:
             ("accuracy", "Accuracy", "%"),
             ("latency_s", "Latency", "s"),
             ("steps", "Steps", ""),
-            ("large_steps", "Large steps", ""),
+            ("large_steps", "Large steps (number)", ""),
             ("switches", "Switches", ""),
             ("cost_usd", "Cost", "$"),
         )

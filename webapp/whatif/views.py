@@ -23,7 +23,7 @@ from webapp.static_files import PLOTLY_URL_PATH
 from webapp.teams.access import active_workspace, current_user, member_required
 from webapp.teams.models import Workspace
 from webapp.whatif import services
-from webapp.whatif.answers import told
+from webapp.whatif.answers import settings, told
 from webapp.whatif.forms import WhatIfForm, deciding
 from webapp.whatif.models import WhatIf
 
@@ -82,6 +82,7 @@ def detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context: dict[str, Any] = {
         "what_if": found,
         "strategy": strategy.title if strategy else found.strategy,
+        "settings": settings(found),
         "plotly_js": static(PLOTLY_URL_PATH),
     }
     if found.result is not None:

@@ -32,6 +32,7 @@ const root = document.getElementById("what-if");
 if (root && panels.length) {
   figureCard(root, {
     build, file: "what-if",
+    shown: () => ({ text: 2, head: ["Figure", "Unit", "Recorded", "Estimated", "Low", "High"], rows: panels.map((one) => [one.title, one.unit || "number", ...[one.before, one.after, one.low, one.high].map((value) => Number(value.toPrecision(3)))]) }),
     numbers: () => ({ head: ["figure", "unit", "recorded", "estimated", "low", "high", "level"], rows: panels.map((one) => [one.title, one.unit, one.before, one.after, one.low, one.high, one.level]) }),
     describe: () => panels.map((one) => `${one.title}: recorded ${one.before.toFixed(1)} ${one.unit}, estimated ${one.after.toFixed(1)} (${one.low.toFixed(1)} to ${one.high.toFixed(1)})`).join("; "),
   }).update();

@@ -74,6 +74,8 @@ def test_the_same_strategy_would_have_made_the_same_runs(
     assert question.result["exact_runs"] == 3
     text = room.client("vera").get(f"/what-if/{question.uuid}/").content.decode()
     assert "Every run would have been the same" in text
+    assert "<dt>Early hand-back</dt><dd>yes</dd>" in text
+    assert "Large steps (number)" in text
 
 
 def test_a_question_is_answered_once(room: Room, experiment: Experiment) -> None:
