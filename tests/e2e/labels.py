@@ -15,8 +15,8 @@ FIFTY = 50
 
 def plant_review(room: Workspace, runs: Mapping[str, str]) -> dict[str, str]:
     """Return addresses: ``set`` and its ``queue``; ``open`` (not blind); ``fifty``, for Alice alone;
-    ``lost``, for Bob alone; ``run``, with labels."""
-    alice, bob = (User.objects.get(username=name) for name in ("alice", "bob"))
+    ``lost``, for Bob alone; ``fast``, for Rob alone; ``run``, with labels."""
+    alice, bob, rob = (User.objects.get(username=name) for name in ("alice", "bob", "rob"))
     short = [runs["finished"], runs["failed"]]
     shared = _set(room, alice, "First pass", overlap=2)
     queue = _queue(shared, alice, short, method="all", size=0)
@@ -25,6 +25,7 @@ def plant_review(room: Workspace, runs: Mapping[str, str]) -> dict[str, str]:
         _set(room, alice, "By keyboard"), alice, [runs["long-1000"]], size=FIFTY, people=[alice]
     )
     lost = _queue(_set(room, alice, "Offline"), alice, [runs["long-1000"]], size=8, people=[bob])
+    fast = _queue(_set(room, alice, "In a hurry"), alice, [runs["long-1000"]], size=8, people=[rob])
     Workspace.objects.filter(pk=room.pk).update(blind_review=False)
     seen = _queue(_set(room, alice, "Not blind"), alice, short, method="all", size=0)
     Workspace.objects.filter(pk=room.pk).update(blind_review=True)
@@ -36,6 +37,8 @@ def plant_review(room: Workspace, runs: Mapping[str, str]) -> dict[str, str]:
         "fifty_set": str(fifty.label_set.uuid),
         "lost": str(lost.uuid),
         "lost_set": str(lost.label_set.uuid),
+        "fast": str(fast.uuid),
+        "fast_set": str(fast.label_set.uuid),
         "run": runs["finished"],
     }
 

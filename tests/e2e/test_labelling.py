@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.browser import Guard
 from tests.e2e.conftest import Enter
@@ -95,6 +95,36 @@ def test_a_lost_connection_loses_no_label_and_doubles_none(
     rows = stored(page, ground.review["lost_set"])
     told = {f"step {row['step']}": (row["made_progress"], row["revision"]) for row in rows}
     assert told == {first.split(", ")[1]: (False, 1), second.split(", ")[1]: (True, 1)}
+
+
+def test_keys_faster_than_the_server_are_refused_aloud(enter: Enter, ground: Ground) -> None:
+    page = enter("rob", f"/review/queues/{ground.review['fast']}/")
+    expect(page.locator("#judged")).to_be_focused()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/next/", hold)
+    given: dict[str, bool | None] = {}
+    for _ in range(3):  # as many as were fetched ahead
+        given[place(page).split(", ")[1]] = True
+        press(page, "1", "Enter")
+    expect(page.locator("#mine-words")).to_have_text("3 by you")
+    press(page, "2")
+    expect(page.locator("#toasts")).to_contain_text("this key was not taken")
+    page.unroute("**/next/")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#judged")).to_be_focused()
+    press(page, "Enter")  # no answer was chosen for the step that is shown now
+    expect(page.locator("#toasts")).to_contain_text("Choose 1, 2 or 3 first")
+    given[place(page).split(", ")[1]] = None
+    press(page, "3", "Enter")
+    expect(page.locator("#mine-words")).to_have_text("4 by you")
+    expect(page.locator("#review")).to_have_attribute("data-waiting", "0")
+    rows = stored(page, ground.review["fast_set"])
+    assert {f"step {row['step']}": row["made_progress"] for row in rows} == given
 
 
 def test_the_verdict_is_shown_after_saving_only(enter: Enter, ground: Ground) -> None:

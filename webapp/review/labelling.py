@@ -121,8 +121,14 @@ def _held(queue: Queue, user: User) -> QuerySet[Item]:
 
 def open_items(queue: Queue, user: User) -> QuerySet[Item]:
     """Items that this reviewer could label now."""
+    found = open_in(Queue.objects.filter(pk=queue.pk), user)
+    return found.select_related("run", "queue__label_set__workspace")
+
+
+def open_in(queues: QuerySet[Queue], user: User) -> QuerySet[Item]:
+    """Items of several queues that this reviewer could label now; the queues are open and for them."""
     own = StepLabel.objects.current().filter(
-        label_set_id=queue.label_set_id,
+        label_set_id=OuterRef("queue__label_set_id"),
         run_uuid=OuterRef("run_uuid"),
         step=OuterRef("step"),
         reviewer=user.username,
@@ -136,14 +142,17 @@ def open_items(queue: Queue, user: User) -> QuerySet[Item]:
         .annotate(n=Count("pk"))
         .values("n")
     )
-    found = Item.objects.filter(queue=queue, closed=False, run__isnull=False).filter(
-        ~Exists(own), ~Exists(Skip.objects.filter(item=OuterRef("pk"), user=user))
+    dealt = Assignment.objects.filter(item=OuterRef("pk"), user=user)
+    found = Item.objects.filter(
+        ~Exists(own),
+        ~Exists(Skip.objects.filter(item=OuterRef("pk"), user=user)),
+        Q(queue__dealt=False) | Exists(dealt),
+        queue__in=queues.values("pk"),
+        closed=False,
+        run__isnull=False,
     )
-    if queue.dealt:
-        found = found.filter(Exists(Assignment.objects.filter(item=OuterRef("pk"), user=user)))
     held = Coalesce(Subquery(others, output_field=IntegerField()), 0)
-    found = found.select_related("run", "queue__label_set__workspace")
-    return found.annotate(held=held).filter(labels__lt=queue.label_set.overlap - F("held"))
+    return found.annotate(held=held).filter(labels__lt=F("queue__label_set__overlap") - F("held"))
 
 
 def _take(items: QuerySet[Item], user: User, want: int, known: set[int]) -> list[Item]:

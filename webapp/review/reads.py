@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from webapp.review import blind
-from webapp.review.labelling import label_of, open_items
+from webapp.review.labelling import label_of, open_in, open_items
 from webapp.review.labels import kind
 from webapp.review.models import Item, LabelSet, Queue, Seat, StepLabel
 from webapp.teams.models import User
 
 UPCOMING = 8
+MOST_OPEN = 1_000
 PACE_OF = 30
 """Labels that the pace is the average of, the latest."""
 TOGETHER_S = 900.0
@@ -31,8 +32,11 @@ class Progress(NamedTuple):
     labels: int
     """Labels of its items; ``total`` times the overlap when all are done."""
     mine: int
+    open: int
+    """Items that the asker could label now, counted up to ``MOST_OPEN``."""
     left_s: float | None
-    """Until it is done at the asker's pace, with those who work along; None = no pace yet."""
+    """Until nothing is open for the asker at their pace, with those who work along; None = no pace
+    yet."""
 
     def as_dict(self) -> dict[str, Any]:
         return self._asdict()
@@ -47,10 +51,11 @@ def progress(queue: Queue, user: User) -> Progress:
         done += group["n"] if group["closed"] else 0
         labels += group["n"] * group["labels"]
     mine = StepLabel.objects.current().filter(item__queue=queue, user=user).count()
-    return Progress(total, done, labels, mine, _left_s(queue, user, labels))
+    open_now = 0 if queue.closed_at else open_items(queue, user)[:MOST_OPEN].count()
+    return Progress(total, done, labels, mine, open_now, _left_s(queue, user, labels, open_now))
 
 
-def _left_s(queue: Queue, user: User, labels: int) -> float | None:
+def _left_s(queue: Queue, user: User, labels: int, open_now: int) -> float | None:
     recent = (
         StepLabel.objects.current()
         .filter(label_set_id=queue.label_set_id, user=user, seconds__isnull=False)
@@ -62,8 +67,9 @@ def _left_s(queue: Queue, user: User, labels: int) -> float | None:
         return None
     since = timezone.now() - timedelta(seconds=TOGETHER_S)
     together = Seat.objects.filter(queue=queue, seen_at__gte=since).count()
-    left = max(0, queue.drawn * queue.label_set.overlap - labels)
-    return left * sum(paces) / len(paces) / max(1, together)
+    missing = max(0, queue.drawn * queue.label_set.overlap - labels) / max(1, together)
+    left = min(missing, open_now) if open_now < MOST_OPEN else missing
+    return left * sum(paces) / len(paces)
 
 
 def payload(item: Item, user: User) -> dict[str, Any]:
@@ -172,6 +178,10 @@ class QueueRow(NamedTuple):
     labels: int
     mine: bool
     """The user may label in it."""
+    given: int = 0
+    """Labels of the user's own."""
+    left: bool = False
+    """Something in it is open for the user now."""
 
     @property
     def words(self) -> str:
@@ -188,7 +198,7 @@ class QueueRow(NamedTuple):
 
 
 def queue_rows(label_sets: Sequence[LabelSet], user: User) -> dict[int, list[QueueRow]]:
-    """Return the queues of label sets by the set's id, the newest first; three queries."""
+    """Return the queues of label sets by the set's id, the newest first; five queries."""
     queues = (
         Queue.objects.filter(label_set__in=label_sets)
         .select_related("label_set", "created_by")
@@ -204,17 +214,28 @@ def queue_rows(label_sets: Sequence[LabelSet], user: User) -> dict[int, list[Que
         sums[0] += one["n"]
         sums[1] += one["n"] if one["closed"] else 0
         sums[2] += one["n"] * one["labels"]
+    given, left = _own(label_sets, user)
     rows: dict[int, list[QueueRow]] = {}
     for queue in queues:
         people = list(queue.people.all())
         mine = not people or user in people
-        total, done, labels = counts.get(queue.pk, [0, 0, 0])
-        rows.setdefault(queue.label_set_id, []).append(QueueRow(queue, total, done, labels, mine))
+        sums = counts.get(queue.pk, [0, 0, 0])
+        row = QueueRow(queue, *sums, mine, given.get(queue.pk, 0), mine and queue.pk in left)
+        rows.setdefault(queue.label_set_id, []).append(row)
     return rows
+
+
+def _own(label_sets: Sequence[LabelSet], user: User) -> tuple[dict[int, int], set[int]]:
+    """How many labels the user gave in each queue, and which queues have something open for them."""
+    own = StepLabel.objects.current().filter(label_set__in=label_sets, user=user)
+    given = own.order_by().values_list("item__queue").annotate(n=Count("pk"))
+    running = Queue.objects.filter(label_set__in=label_sets, closed_at=None)
+    waits = Exists(open_in(running, user).filter(queue=OuterRef("pk")))
+    return dict(given), set(running.filter(waits).values_list("pk", flat=True))
 
 
 def waiting_for(user: User, workspace_id: int, most: int) -> int:
     """Return how many items wait for this user, counted up to ``most``: the navigation asks."""
     queues = Queue.objects.filter(label_set__workspace_id=workspace_id, closed_at=None)
     mine = queues.filter(Q(people=user) | Q(people=None)).values("pk")
-    return Item.objects.filter(queue__in=mine, closed=False, run__isnull=False)[:most].count()
+    return open_in(Queue.objects.filter(pk__in=mine), user)[:most].count()

@@ -9,6 +9,8 @@ import { ANSWERS, kindChip } from "./review-words.js";
 const HELD = 3;
 const RETRY_MS = 4_000;
 const AGAIN_MS = 100;
+/** The server counts no further. */
+const MOST_OPEN = 1_000;
 const KEYS_OFF = "tandem.review.keys-off";
 
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -26,6 +28,9 @@ let began = performance.now();
 let hiddenSince = 0;
 let awaySum = 0;
 let fetching = null;
+let wanted = false;
+let retry = 0;
+let counts = null;
 let lastAct = null;
 let ended = false;
 const opened = new Set();
@@ -60,9 +65,14 @@ const current = () => items[at] || null;
 
 // ---- getting items -------------------------------------------------------------------------------
 
-/** Fetch ahead; what is labelled here and still on its way is not taken for new. */
+/** Fetch ahead; what is labelled here and still on its way is not taken for new. Whoever asks while an
+ * answer is on its way is answered by another one: the first knows nothing of the label saved since. */
 function fetchNext() {
-  if (!fetching) fetching = readNext().finally(() => { fetching = null; });
+  if (fetching) { wanted = true; return fetching; }
+  fetching = readNext().finally(() => {
+    fetching = null;
+    if (wanted) { wanted = false; fetchNext(); }
+  });
   return fetching;
 }
 
@@ -77,7 +87,8 @@ async function readNext() {
   } catch (error) {
     console.info("The next items could not be fetched.", String(error));
     if (!current()) showState("Not connected", "The next items come when the connection is back.", "");
-    window.setTimeout(fetchNext, RETRY_MS);
+    window.clearTimeout(retry);
+    retry = window.setTimeout(fetchNext, RETRY_MS);
     return;
   }
   const idle = !current();
@@ -222,7 +233,7 @@ function secondsSpent() {
 
 function save() {
   const item = current();
-  if (!item) return;
+  if (!item) { notTaken(); return; }
   if (!answer) { toast("Choose 1, 2 or 3 first."); return; }
   performance.mark("save-pressed");
   const body = { answer, comment: comment.value, first_error: answer === "no" && firstError.checked, key: newKey(), seconds: secondsSpent() };
@@ -231,6 +242,7 @@ function save() {
   item.draft = null;
   item.skipped = false;
   lastAct = { item, before };
+  if (!before && counts) drawProgress({ ...counts, mine: counts.mine + 1, open: Math.max(0, counts.open - 1), labels: counts.labels + 1 });
   onward();
   outbox.add({ kind: "label", position: item.position, body });
   undoable(before ? `Changed to ${ANSWERS[body.answer]}` : `Saved: ${ANSWERS[body.answer]}`);
@@ -252,6 +264,7 @@ function skip() {
 function undo() {
   if (!lastAct) { toast("There is nothing to undo."); return; }
   const { item, before } = lastAct;
+  if (item.label?.answer && !before && counts) drawProgress({ ...counts, mine: counts.mine - 1, open: counts.open + 1, labels: counts.labels - 1 });
   const unsent = outbox.withdraw(item.position);
   if (!unsent) outbox.add({ kind: "undo", position: item.position, body: { key: newKey() } });
   item.draft = item.label?.answer ? { ...item.label } : item.draft;
@@ -272,7 +285,15 @@ function onward() {
   at = next;
   if (current()) show();
   else if (ended) fetchNext();
-  else showState("Fetching the next item", "", "");
+  else showState("Saving, then the next step", "", "");
+}
+
+/** A key that was pressed while no step was in view: it must not land on one that nobody has read. */
+function notTaken() {
+  if (ended) return;
+  const words = "Still saving: this key was not taken. Press it again when the next step is shown.";
+  setText($("state-words"), words);
+  toast(words);
 }
 
 function move(by) {
@@ -333,14 +354,15 @@ async function reveal() {
 // ---- the rest of the page ------------------------------------------------------------------------
 
 function drawProgress(progress) {
-  const overlap = Number(page.dataset.overlap);
-  const all = progress.total * overlap;
+  counts = progress;
+  const all = progress.total * Number(page.dataset.overlap);
+  const number = (value) => value.toLocaleString("en-US");
   /** @type {any} */ ($("meter")).max = Math.max(1, all);
   /** @type {any} */ ($("meter")).value = Math.min(all, progress.labels);
-  const left = progress.left_s === null || !(all - progress.labels) ? "" : `, about ${minutes(progress.left_s)} left`;
-  setText($("progress-words"), `${progress.done.toLocaleString("en-US")} of ${progress.total.toLocaleString("en-US")} reviewed${left}`);
-  setText($("left-words"), `${(progress.total - progress.done).toLocaleString("en-US")} left`);
-  setText($("mine-words"), `${progress.mine.toLocaleString("en-US")} by you`);
+  const left = progress.left_s === null || !progress.open ? "" : `, about ${minutes(progress.left_s)} left for you`;
+  setText($("progress-words"), `${number(progress.done)} of ${number(progress.total)} have all their labels${left}`);
+  setText($("left-words"), `${number(progress.open)}${progress.open < MOST_OPEN ? "" : "+"} left for you`);
+  setText($("mine-words"), `${number(progress.mine)} by you`);
 }
 
 function minutes(value) {
@@ -383,6 +405,7 @@ function showState(title, words, className) {
 function finished({ progress, closed }) {
   if (closed) showState("This queue is closed", "Its labels stay; no more are taken.", "");
   else if (progress.done >= progress.total) showState(`All ${progress.total.toLocaleString("en-US")} reviewed`, "Thank you. The numbers are on the label set's page.", "");
+  else if (progress.mine >= progress.total) showState(`You have labelled all ${progress.total.toLocaleString("en-US")}`, `${plural(progress.total - progress.done, "step")} ${progress.total - progress.done === 1 ? "waits" : "wait"} for another reviewer.`, "");
   else showState("Nothing left for you here", "Others are at work on the rest, or you skipped it. What comes free is served when you open this page again.", "");
 }
 
@@ -416,8 +439,9 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : ""];
-  if (!act || $("work").hidden && !["u", "k", "?"].includes(event.key.toLowerCase())) return;
+  if (!act) return;
   event.preventDefault();
+  if ($("work").hidden && !["u", "k", "?"].includes(event.key.toLowerCase())) { notTaken(); return; }
   if (!event.repeat) act();
 });
 

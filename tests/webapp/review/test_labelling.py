@@ -6,12 +6,13 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, connection, transaction
 from django.http import Http404
+from django.test import Client
 from django.utils import timezone
 
 from collab_core.errors import InvalidInput
 from tests.webapp.personas import Room
 from tests.webapp.review.material import given, item, make_queue, make_run, make_set
-from webapp.review import labelling, services
+from webapp.review import labelling, reads, services
 from webapp.review.models import (
     Item,
     LabelRevision,
@@ -332,3 +333,39 @@ def test_a_label_set_is_deleted_with_all_its_labels(room: Room) -> None:
     labelling.save(item(queue), room.users["bob"], given())
     queue.label_set.delete()
     assert StepLabel.objects.count() == LabelRevision.objects.count() == Item.objects.count() == 0
+
+
+# --- what waits for whom ------------------------------------------------------------------------
+def test_who_has_labelled_everything_has_nothing_waiting(room: Room) -> None:
+    queue = make_queue(room, make_set(room, overlap=2), [make_run(room, [1, 0])])
+    bob, rita = room.users["bob"], room.users["rita"]
+    labelling.save(item(queue, 1), bob, given())
+    assert reads.waiting_for(bob, room.workspace.pk, 100) == 1
+    labelling.save(item(queue, 2), bob, given(seconds=60.0))
+    assert reads.waiting_for(bob, room.workspace.pk, 100) == 0
+    assert reads.waiting_for(rita, room.workspace.pk, 100) == 2
+    told = reads.progress(queue, bob)
+    assert (told.total, told.done, told.mine, told.open, told.left_s) == (2, 0, 2, 0, 0.0)
+    assert reads.progress(queue, rita).open == 2
+    [his], [hers] = (
+        reads.queue_rows([queue.label_set], one)[queue.label_set_id] for one in (bob, rita)
+    )
+    assert (his.given, his.left, hers.given, hers.left) == (2, False, 0, True)
+
+
+def test_neither_what_was_skipped_nor_what_is_dealt_to_others_waits(room: Room) -> None:
+    bob, rita = room.users["bob"], room.users["rita"]
+    queue = make_queue(room, runs=[make_run(room, [1] * 4)], people=[bob, rita], dealt=True)
+    assert reads.waiting_for(bob, room.workspace.pk, 100) == 2
+    labelling.skip(item(queue, 1), bob)
+    assert reads.waiting_for(bob, room.workspace.pk, 100) == 1
+
+
+def test_the_page_offers_labelling_only_where_something_is_open(room: Room, alice: Client) -> None:
+    queue = make_queue(room, make_set(room, overlap=2), [make_run(room, [1])])
+    address = f"/review/queues/{queue.uuid}/"
+    assert address in alice.get("/review/").content.decode()
+    labelling.save(item(queue, 1), room.users["alice"], given())
+    page = alice.get("/review/").content.decode()
+    assert f'href="{address}"' not in page
+    assert "You have labelled all" in page
