@@ -95,6 +95,8 @@ class Reading(NamedTuple):
     """The first 1,000."""
     bad_lines: int
     """All of them."""
+    lines: list[int]
+    """Where each of the labels stands in the file, from 1."""
 
 
 class _Line(Label, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -224,6 +226,7 @@ class _Found:
 
     def __init__(self) -> None:
         self._labels: list[Label] = []
+        self._lines: list[int] = []
         self._errors: list[LineError] = []
         self._bad = 0
         self._seen: dict[tuple[UUID, int, str, str, int], int] = {}
@@ -235,6 +238,7 @@ class _Found:
             first = self._seen.setdefault(key, line)
             if first == line:
                 self._labels.append(label)
+                self._lines.append(line)
                 self._check_number()
                 return
             label = f"it repeats the label of line {first}"
@@ -249,7 +253,7 @@ class _Found:
             )
 
     def reading(self) -> Reading:
-        return Reading(self._labels, self._errors, self._bad)
+        return Reading(self._labels, self._errors, self._bad, self._lines)
 
 
 def _json_labels(blob: bytes) -> Iterator[tuple[int, Label | str]]:

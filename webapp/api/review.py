@@ -220,7 +220,13 @@ def import_file(
         form=form_of(file.name or ""),
         into=into,
     )
-    assert result.label_set is not None
+    if result.label_set is None:
+        why = "; ".join(f"line {one.line}: {one.message}" for one in result.refusals[:3])
+        raise InvalidInput(
+            f"Nothing in this file can be read or kept: {result.refused:,} refused ({why}).",
+            field="file",
+            hint="No label set was made.",
+        )
     return {
         "label_set": result.label_set.uuid,
         "stored": result.stored,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from collab_core.errors import InvalidInput
 from collab_core.review.files import (
     Form,
     LabelManifest,
+    Reading,
     Sampling,
     manifest_of,
     read_labels,
@@ -60,8 +61,11 @@ class Export(NamedTuple):
 
 class Refusal(NamedTuple):
     line: int
-    """0 where the row came without one."""
     message: str
+
+
+class _Unkept(Exception):
+    """No row of the file can be kept: what was made for it is taken back."""
 
 
 @dataclass
@@ -147,10 +151,12 @@ def import_labels(
 
     Rows that cannot be kept are refused one by one with a reason: no label, a run that is not in this
     workspace, a step that it does not have, a verdict that is not the log's, a label that differs from
-    one that is here. The same file again changes nothing.
+    one that is here. The same file again changes nothing. Where no row can be kept, no label set is
+    made: ``label_set`` is the one that was there, or None.
 
     Raises:
-        InvalidInput: the file is none of this format. Http404, PermissionDenied: not an owner.
+        InvalidInput: the file is none of this format, or holds nothing. Http404, PermissionDenied: not
+            an owner.
     """
     require_owner(role_in(user, workspace.pk))
     reading = read_labels(blob, form=form)
@@ -164,25 +170,41 @@ def import_labels(
     for error in reading.errors:
         result.refuse(error.line, error.message)
     result.refused += reading.bad_lines - len(reading.errors)
-    with transaction.atomic():
-        label_set = LabelSet.objects.filter(workspace=workspace, name=into.strip()).first()
-        if label_set is None:
-            label_set = services.create_label_set(workspace, user, name=into)
-        result.label_set = label_set
-        taken = _Import(label_set, user, result)
-        taken.take(reading.labels)
-        # at the very end: these rows are locked until it is over, and experiments go on beside it
-        for run_uuid in sorted(taken.changed):
-            experiment_labels.changed(run_uuid)
-        audit.record(
-            workspace,
-            user,
-            audit.Action.LABELS_IMPORTED,
-            target=label_set.name,
-            url=reverse("review:set", args=[label_set.uuid]),
-            detail={"stored": result.stored, "refused": result.refused},
+    if not reading.labels and not reading.bad_lines:
+        raise InvalidInput(
+            "Nothing in this file can be read: it is empty.",
+            field="file",
+            hint="Export a label set to see what a label file looks like.",
         )
+    try:
+        with transaction.atomic():
+            _store(workspace, user, reading, into, result)
+    except _Unkept:
+        result.label_set = None
     return result
+
+
+def _store(workspace: Workspace, user: User, reading: Reading, into: str, result: Imported) -> None:
+    label_set = LabelSet.objects.filter(workspace=workspace, name=into.strip()).first()
+    new = label_set is None
+    if label_set is None:
+        label_set = services.create_label_set(workspace, user, name=into)
+    result.label_set = label_set
+    taken = _Import(label_set, user, result)
+    taken.take(reading.labels, reading.lines)
+    if new and not result.stored:
+        raise _Unkept
+    # at the very end: these rows are locked until it is over, and experiments go on beside it
+    for run_uuid in sorted(taken.changed):
+        experiment_labels.changed(run_uuid)
+    audit.record(
+        workspace,
+        user,
+        audit.Action.LABELS_IMPORTED,
+        target=label_set.name,
+        url=reverse("review:set", args=[label_set.uuid]),
+        detail={"stored": result.stored, "refused": result.refused},
+    )
 
 
 class _Import:
@@ -192,10 +214,14 @@ class _Import:
         self.label_set, self.user, self.result = label_set, user, result
         self.queue: Queue | None = None
         self.items: dict[Place, Item] = {}
+        self.lines: dict[int, int] = {}
+        """The line of each label, by its ``id``: two lines may say the same of one step."""
         self.changed: set[UUID] = set()
         """Runs with other labels or decisions than before."""
 
-    def take(self, labels: Iterable[Label]) -> None:
+    def take(self, labels: Sequence[Label], lines: Sequence[int]) -> None:
+        """Take the labels, each with the line of the file where it stands."""
+        self.lines = {id(label): line for label, line in zip(labels, lines, strict=True)}
         by_run: dict[UUID, list[Label]] = defaultdict(list)
         for label in labels:
             by_run[label.run_id].append(label)
@@ -210,7 +236,7 @@ class _Import:
 
     def _refuse(self, label: Label, why: str) -> None:
         where = f"run {label.run_id}, step {label.step}, {label.reviewer[:60]}"
-        self.result.refuse(0, f"{where}: {why}")
+        self.result.refuse(self.lines[id(label)], f"{where}: {why}")
 
     def _take_run(self, run: Run, rows: list[Label]) -> None:
         facts = frame.facts(run, {row.step for row in rows})

@@ -44,7 +44,9 @@ def numbers(request: HttpRequest, uuid: UUID) -> HttpResponse:
     found = visible_set(request, uuid)
     told = figures(found)
     main = [(words, getattr(told.rates, name)) for name, words in RATES]
-    context = {"set": found, "numbers": told, "main": main}
+    rows = disputes(found, current_user(request))
+    undecided = sum(row.decision is None for row in rows)
+    context = {"set": found, "numbers": told, "main": main, "undecided": undecided}
     return render(request, "review/numbers.html", context)
 
 
@@ -143,7 +145,6 @@ def import_file(request: HttpRequest) -> HttpResponse:
     except InvalidInput as error:
         messages.error(request, f"{error.message} {error.hint}".strip())
         return redirect("review:index")
-    assert result.label_set is not None
     return render(request, "review/imported.html", {"result": result, "set": result.label_set})
 
 

@@ -41,6 +41,15 @@ def test_only_differing_answers_are_a_disagreement(room: Room, queue: Queue) -> 
     assert found.decision is None
 
 
+def test_the_numbers_page_counts_the_undecided_ones(
+    room: Room, queue: Queue, alice: Client
+) -> None:
+    url = f"/review/sets/{queue.label_set.uuid}/numbers/"
+    assert 'title="Undecided">1</span>' in alice.get(url).content.decode()
+    decide(room, queue)
+    assert 'title="Undecided"' not in alice.get(url).content.decode()
+
+
 def test_a_decision_keeps_its_reason_and_those_before_it(room: Room, queue: Queue) -> None:
     decide(room, queue)
     decide(room, queue, answer="yes", reason="It was, after all.")

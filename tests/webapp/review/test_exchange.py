@@ -125,7 +125,23 @@ def test_rows_that_cannot_be_kept_are_refused_one_by_one(room: Room, queue: Queu
     assert told.count("its run is not in this workspace") == 2
     assert "no finished step 99" in told
     assert "another verdict" in told
-    assert {refusal.line for refusal in result.refusals} == {0, 6, 7}
+    assert {refusal.line for refusal in result.refusals} == {2, 3, 4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("blob", [b"{not json\n[]", b""])
+def test_a_file_of_which_nothing_can_be_kept_makes_no_label_set(
+    room: Room, alice: Client, blob: bytes
+) -> None:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    sent = {"into": "garbage", "file": SimpleUploadedFile("labels.jsonl", blob)}
+    page = alice.post("/review/imports/new/", sent, follow=True).content.decode()
+    assert "Nothing in this file can be read" in page
+    sent["file"] = SimpleUploadedFile("labels.jsonl", blob)
+    rest = Client().post("/api/v1/label-sets/import", sent, **room.bearer("alice"))
+    assert rest.status_code == 422, rest.content
+    assert not LabelSet.objects.filter(name="garbage").exists()
+    assert not AuditEntry.objects.filter(action="labels.imported").exists()
 
 
 def test_an_import_overwrites_nobodys_label(room: Room, queue: Queue) -> None:
