@@ -219,8 +219,16 @@ def queue_rows(label_sets: Sequence[LabelSet], user: User) -> dict[int, list[Que
     for queue in queues:
         people = list(queue.people.all())
         mine = not people or user in people
-        sums = counts.get(queue.pk, [0, 0, 0])
-        row = QueueRow(queue, *sums, mine, given.get(queue.pk, 0), mine and queue.pk in left)
+        total, done, labels = counts.get(queue.pk, [0, 0, 0])
+        row = QueueRow(
+            queue=queue,
+            total=total,
+            done=done,
+            labels=labels,
+            mine=mine,
+            given=given.get(queue.pk, 0),
+            left=mine and queue.pk in left,
+        )
         rows.setdefault(queue.label_set_id, []).append(row)
     return rows
 
