@@ -106,6 +106,17 @@ def test_arms_come_and_go_and_the_baseline_follows(enter: Enter) -> None:
     expect(page.locator("[data-arm]").first).to_be_focused()
 
 
+def test_every_chart_reads_as_a_table_too(enter: Enter, ground: Ground) -> None:
+    page = enter("vera", f"/experiments/{ground.trialled['experiment-finished']}/")
+    expect(page.locator("#unsolved-solved [data-legend]")).to_contain_text("Unsolved")
+    for card in page.locator(".figure:visible").all():
+        card.get_by_role("button", name="Table", exact=True).click()
+        expect(card.locator("td.num").first).to_be_visible()
+        for head in card.locator("thead th").all_inner_texts():
+            assert "_" not in head, head
+    expect(page.locator("#unsolved-solved [data-legend]")).to_be_hidden()
+
+
 def test_the_figures_can_be_taken_away(enter: Enter, ground: Ground) -> None:
     page = enter("vera", f"/experiments/{ground.trialled['experiment-finished']}/")
     card = page.locator("#pareto")
