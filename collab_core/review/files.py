@@ -17,7 +17,7 @@ import msgspec
 
 from collab_core.csv_cells import cell
 from collab_core.errors import InvalidInput
-from collab_core.review.labels import KINDS, SCHEMA_VERSION, Kind, Label, Name
+from collab_core.review.labels import KINDS, SCHEMA_VERSION, Kind, Label, Name, latest
 
 FORMAT: Final = "tandem.labels/1"
 MAX_BYTES = 256 * 1024**2
@@ -33,16 +33,33 @@ COLUMNS = (*Label.__struct_fields__, "kind")
 _NULLABLE = frozenset({"made_progress", "verdict"})
 
 
-class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the items were drawn; each label has its own probability."""
+class Draw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the items of one queue were drawn."""
 
-    method: Method = "all"
-    seed: int = 0
+    queue: Name
+    method: Method
+    seed: int
+    population: int
+    drawn: int
+    stratified_by: tuple[Name, ...] = ()
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the items were drawn; each label has its own probability.
+
+    Several queues are told one by one in ``draws``; the numbers here are their sums then.
+    """
+
+    method: Method | Literal["several"] = "all"
+    seed: int | None = 0
+    """None = several draws, each with its own."""
     population: int = 0
     """Steps that could have been drawn; 0 = unknown."""
     drawn: int = 0
     stratified_by: tuple[Name, ...] = ()
     reviewers_per_item: int = 1
+    draws: tuple[Draw, ...] = ()
+    """Empty where there was one."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,16 +81,22 @@ class LabelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     created: Name = ""
     """ISO 8601, UTC."""
     code_version: Name = ""
-    blind: bool | None = None
-    """True = every label was given blind, False = none was, None = some were."""
+    blind: bool | Literal["mixed"] | None = None
+    """True = every label was given blind, False = none was, "mixed" = some were; decisions, which never
+    are, do not count. None = no label, or a file from before "mixed"."""
     simulated: bool = False
     """Some of the steps are of simulated models."""
     labels: int = 0
-    """Lines, older revisions included."""
+    """Latest revisions, without decisions; in older files (no ``revisions``) every line."""
+    decisions: int = 0
+    """Steps whose disagreement was decided."""
+    revisions: int | None = None
+    """Lines: every state of every label and decision; None = an older file."""
     items: int = 0
     """Different steps."""
     runs: int = 0
     reviewers: int = 0
+    """Who labelled; deciding a disagreement makes nobody one."""
     kinds: dict[str, int] = {}
     """Latest revisions would count once each; here every line does."""
     sampling: Sampling = Sampling()
@@ -163,18 +186,21 @@ def manifest_of(
 ) -> LabelManifest:
     """Return the manifest of ``files`` (name -> content), which hold ``labels``."""
     kinds = Counter(label.kind for label in labels)
-    blind = {label.blind for label in labels}
+    given = [label for label in labels if not label.adjudicated]
+    blind = {label.blind for label in given}
     return LabelManifest(
         workspace=workspace,
         label_set=label_set,
         created=created,
         code_version=code_version,
-        blind=blind.pop() if len(blind) == 1 else None,
+        blind="mixed" if len(blind) == 2 else next(iter(blind), None),
         simulated=any(label.simulated for label in labels),
-        labels=len(labels),
+        labels=len(latest(given)),
+        decisions=len({label.item for label in labels if label.adjudicated}),
+        revisions=len(labels),
         items=len({label.item for label in labels}),
         runs=len({label.run_id for label in labels}),
-        reviewers=len({label.reviewer for label in labels}),
+        reviewers=len({label.reviewer for label in given}),
         kinds={kind: kinds[kind] for kind in KINDS},
         sampling=sampling or Sampling(),
         files=tuple(

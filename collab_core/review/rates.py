@@ -86,7 +86,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     no_verdict: int
     """The agent gave no usable verdict."""
     labels: int
-    """Latest revisions, all reviewers."""
+    """Latest revisions, all reviewers; decisions do not count."""
     simulated: bool
     """Some steps are of simulated models."""
 
@@ -113,7 +113,7 @@ KEYS: dict[str, Key] = {
 def rates(labels: Iterable[Label]) -> Rates:
     """Return the rates of one label set's labels, several reviewers' settled into one a step."""
     given = latest(labels)
-    return _rates(settle(given), labels=len(given))
+    return _rates(settle(given), labels=sum(not one.adjudicated for one in given))
 
 
 def rates_by(labels: Iterable[Label], key: Key) -> dict[str, Rates]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 import collab_core
 from collab_core.errors import InvalidInput
 from collab_core.review.files import (
+    Draw,
     Form,
     LabelManifest,
     Reading,
@@ -128,18 +129,32 @@ def record_export(label_set: LabelSet, user: User, labels: int, withheld: int) -
 
 
 def _sampling(label_set: LabelSet) -> Sampling:
-    """Describe the draw; several queues are told by their sums, each label has its own probability."""
+    """Describe the draw; several queues are told by their sums, and one by one."""
     queues = list(label_set.queues.exclude(method=Method.IMPORTED).order_by("pk"))
     if not queues:
         return Sampling(reviewers_per_item=label_set.overlap)
-    methods = {queue.method for queue in queues}
+    draws = tuple(_draw(queue) for queue in queues)
+    methods = {draw.method for draw in draws}
     return Sampling(
-        method=methods.pop() if len(methods) == 1 else "all",  # type: ignore[arg-type]
-        seed=queues[0].seed,
+        method=methods.pop() if len(methods) == 1 else "several",
+        seed=draws[0].seed if len(draws) == 1 else None,
         population=sum(queue.population for queue in queues),
         drawn=sum(queue.drawn for queue in queues),
-        stratified_by=tuple(sorted({name for queue in queues for name in queue.strata})),
+        stratified_by=tuple(sorted({name for draw in draws for name in draw.stratified_by})),
         reviewers_per_item=label_set.overlap,
+        draws=draws if len(draws) > 1 else (),
+    )
+
+
+def _draw(queue: Queue) -> Draw:
+    stratified = queue.method == Method.STRATIFIED
+    return Draw(
+        queue=queue.name,
+        method=queue.method,  # type: ignore[arg-type]
+        seed=queue.seed,
+        population=queue.population,
+        drawn=queue.drawn,
+        stratified_by=tuple(queue.strata) if stratified else (),
     )
 
 

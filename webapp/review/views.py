@@ -157,6 +157,7 @@ def label_set(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "is_owner": membership.may_edit_endpoints,
         "people": services.reviewers(found.workspace),
         "labels": found.labels.current().count(),
+        "decisions": found.decisions.values("run_uuid", "step").distinct().count(),
         "withheld": len(hidden_places(found, user)),
     }
     return render(request, "review/set.html", context)

@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,13 +149,37 @@ def test_a_manifest_counts_and_names_the_bytes() -> None:
     )
     assert (made.labels, made.items, made.runs, made.reviewers) == (3, 2, 2, 2)
     assert made.kinds["false_progress"] == 2
-    assert made.blind is None
+    assert (made.blind, made.decisions, made.revisions) == ("mixed", 0, 3)
+    assert read_label_manifest(msgspec.json.encode(made)) == made
     assert made.files[0].sha256 == hashlib.sha256(blob).hexdigest()
     check_file(made, "labels.jsonl", blob)
     with pytest.raises(InvalidInput, match="not the file that was exported"):
         check_file(made, "labels.jsonl", blob + b"\n")
     with pytest.raises(InvalidInput, match="names no file"):
         check_file(made, "other.jsonl", blob)
+
+
+def test_a_manifest_tells_labels_decisions_and_revisions_apart() -> None:
+    several = [
+        label(False, 1),
+        label(True, 1, revision=2),
+        label(False, 1, reviewer="alice (adjudicator)", adjudicated=True, blind=False),
+    ]
+    told: dict[str, Any] = {
+        "workspace": "Demo",
+        "label_set": "pilot",
+        "created": "2026-01-01T00:00:00Z",
+    }
+    made = manifest_of(several, {}, **told)
+    assert (made.labels, made.decisions, made.revisions, made.reviewers) == (1, 1, 3, 1)
+    assert made.blind is True
+    assert manifest_of([], {}, **told).blind is None
+
+
+def test_a_manifest_from_before_is_read() -> None:
+    old = b'{"blind": null, "labels": 47, "sampling": {"method": "random", "seed": 3}}'
+    made = read_label_manifest(old)
+    assert (made.labels, made.revisions, made.blind, made.sampling.draws) == (47, None, None, ())
 
 
 def test_a_broken_manifest_is_refused() -> None:

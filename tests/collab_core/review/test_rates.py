@@ -113,6 +113,12 @@ def test_two_reviewers_of_a_step_count_once() -> None:
     assert (found.items, found.labels, found.false_of_progress.n) == (1, 2, 1)
 
 
+def test_a_decision_is_no_label() -> None:
+    decision = label(False, 1, reviewer="zoe (adjudicator)", adjudicated=True)
+    found = rates([label(True, 1), label(False, 1, reviewer="bob"), decision])
+    assert (found.items, found.labels, found.false_of_progress.n) == (1, 2, 1)
+
+
 @pytest.mark.parametrize("design", ["random", "stratified", "suspicious"])
 def test_the_interval_covers_a_planted_seven_per_cent(design: str) -> None:
     found = coverage(design, rate=0.07, size=200, runs=150, between=0.02, trials=250)

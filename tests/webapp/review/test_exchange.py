@@ -65,9 +65,21 @@ def test_the_manifest_names_exactly_these_files(room: Room, queue: Queue) -> Non
     made = files(queue, room)
     for name, blob in made.files.items():
         check_file(made.manifest, name, blob)
-    assert (made.manifest.labels, made.manifest.items, made.manifest.label_set) == (5, 2, "mine")
+    told = made.manifest
+    assert (told.labels, told.decisions, told.revisions, told.reviewers) == (3, 1, 5, 2)
+    assert (told.items, told.label_set, told.blind) == (2, "mine", True)
     assert (made.manifest.sampling.method, made.manifest.sampling.population) == ("all", 3)
     assert AuditEntry.objects.filter(action="labels.exported").count() == 1
+
+
+def test_the_manifest_tells_several_draws_one_by_one(room: Room, queue: Queue) -> None:
+    make_queue(room, queue.label_set, method="random", size=2, seed=5, strata=["tier"])
+    told = files(queue, room).manifest.sampling
+    assert (told.method, told.seed, told.stratified_by) == ("several", None, ())
+    assert [(one.method, one.seed, one.drawn) for one in told.draws] == [
+        ("all", 0, 3),
+        ("random", 5, 2),
+    ]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
