@@ -199,9 +199,10 @@ def read_label_file(path: Path) -> list[Label]:
     except OSError as error:
         what = f"{path.name} cannot be read: {error.strerror}."
         raise InvalidInput(what, field="labels") from error
-    labels, errors, bad = read_labels(blob, form=form)
-    if errors:
-        line, message = errors[0]
+    reading = read_labels(blob, form=form)
+    labels, bad = reading.labels, reading.bad_lines
+    if reading.errors:
+        line, message = reading.errors[0]
         more = f" and {bad - 1} more lines are none either" if bad > 1 else ""
         raise InvalidInput(
             f"{path.name}, line {line} is no label: {message}{more}.",
