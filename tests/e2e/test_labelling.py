@@ -125,6 +125,16 @@ def test_keys_faster_than_the_server_are_refused_aloud(enter: Enter, ground: Gro
     expect(page.locator("#review")).to_have_attribute("data-waiting", "0")
     rows = stored(page, ground.review["fast_set"])
     assert {f"step {row['step']}": row["made_progress"] for row in rows} == given
+    first = next(iter(given))
+    page.goto(f"/review/runs/{rows[0]['run_id']}/")
+    page.locator(f"#{first.replace(' ', '-')}").get_by_role(
+        "link", name="Change your label"
+    ).click()
+    expect(page.locator("#item-place")).to_contain_text(first)
+    expect(page.locator("[aria-checked=true]")).to_have_attribute("data-answer", "yes")
+    press(page, "2", "Enter")
+    expect(page.locator("#item-place")).not_to_contain_text(first)
+    expect(page.locator("#mine-words")).to_have_text("4 by you")
 
 
 def test_the_verdict_is_shown_after_saving_only(enter: Enter, ground: Ground) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from webapp.review import blind
@@ -80,6 +81,11 @@ def steps(run: Run, user: User) -> list[dict[str, Any]]:
         mine = StepLabel.objects.current().filter(run_uuid=run.uuid, reviewer=user.username)
         hidden |= set(numbers) - set(mine.values_list("step", flat=True))
     told = labels_of([run], user).get(run.uuid, {})
+    for (step, label_set), address in _changeable(run, user).items():
+        for label in told.get(step, []):
+            own = label["reviewer"] == user.username and not label["decision"]
+            if own and label["label_set"] == label_set:
+                label["change"] = address
     shown = blind.steps(run, [one for one in numbers if one not in hidden], hide=False)
     by_number = {one["step"]: one for one in shown}
     return [
@@ -89,3 +95,17 @@ def steps(run: Run, user: User) -> list[dict[str, Any]]:
         for number in numbers
         if number in hidden or number in by_number
     ]
+
+
+def _changeable(run: Run, user: User) -> dict[tuple[int, str], str]:
+    """Return by step and label set where the user's own labels of a run can be changed."""
+    if not role_in(user, run.workspace_id).may_review:
+        return {}
+    own = StepLabel.objects.current().filter(run_uuid=run.uuid, user=user)
+    mine = own.filter(Q(item__queue__people=None) | Q(item__queue__people=user))
+    return {
+        (label.step, label.label_set.name): (
+            f"{reverse('review:queue', args=[label.item.queue.uuid])}?item={label.item.position}"
+        )
+        for label in mine.select_related("label_set", "item__queue")
+    }

@@ -165,14 +165,16 @@ def label_set(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_GET
 def queue(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Show the labelling page; the items come by ``next``."""
+    """Show the labelling page; the items come by ``next``, but for ``?item=`` that is looked at again."""
     found, user = visible_queue(request, uuid), current_user(request)
     labelling.require_place(found, user)
+    again = request.GET.get("item", "")
     context = {
         "queue": found,
         "set": found.label_set,
         "progress": reads.progress(found, user),
         "answers": ANSWERS,
+        "again": again if again.isascii() and again.isdigit() and len(again) < 10 else "",
     }
     return render(request, "review/queue.html", context)
 

@@ -84,6 +84,7 @@ function label(one) {
     h("b", {}, one.reviewer), h("span", { class: "soft" }, one.decision ? " decided " : " said "), ANSWERS[one.answer], " ", kindChip(one.kind),
     one.first_error ? h("span", { class: "chip chip-plain" }, "First wrong step") : null,
     h("span", { class: "muted" }, one.label_set),
+    one.change ? h("a", { class: "small-text", href: one.change, "aria-label": `Change your label in ${one.label_set}` }, "Change") : null,
     one.comment ? h("p", { class: "soft wrap comment", dir: "auto" }, one.comment) : null);
 }
 

@@ -111,6 +111,15 @@ function firstOpen(served) {
   return found < 0 ? items.length : found;
 }
 
+/** A label of an earlier visit, to be changed: only one's own is opened so. */
+async function openAgain(position) {
+  const response = await fetch(url(`items/${position}/`)).catch(() => null);
+  const item = response?.ok && !response.redirected ? await response.json() : null;
+  if (!item?.label?.answer) { toast("There is no label of yours to change here.", { error: true }); return; }
+  items.push({ ...item, draft: null });
+  show();
+}
+
 function gone(status) {
   ended = true;
   showState(status === 404 ? "This queue is not here, or not yours any more." : "You may not label in this queue.", "", "");
@@ -474,4 +483,4 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("online", () => { outbox.flush(); fetchNext(); });
 window.addEventListener("offline", () => outbox.tell());
-fetchNext();
+if (page.dataset.again) openAgain(page.dataset.again).finally(fetchNext); else fetchNext();

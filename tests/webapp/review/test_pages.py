@@ -108,3 +108,16 @@ def test_the_lists_cost_the_same_for_any_number_of_queues(
         make_queue(room, make_set(room), [run], people=[room.users["rita"]])
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         assert alice.get("/review/").status_code == 200
+
+
+def test_one_changes_ones_own_label_from_the_runs_page_no_longer_blindly(room: Room) -> None:
+    queue = make_queue(room, make_set(room, overlap=2), [make_run(room, [1])])
+    for who in ("bob", "rita"):
+        labelling.save(item(queue), room.users[who], given("yes"))
+    bob, address = room.client("bob"), f"/review/queues/{queue.uuid}/?item=1"
+    told = bob.get(f"/review/runs/{item(queue).run_uuid}/labels.json").json()["steps"][0]["labels"]
+    assert {one["reviewer"]: one.get("change") for one in told} == {"bob": address, "rita": None}
+    assert 'data-again="1"' in bob.get(address).content.decode()
+    assert bob.get(f"/review/queues/{queue.uuid}/items/1/").json()["label"]["answer"] == "yes"
+    changed = labelling.save(item(queue), room.users["bob"], given("no")).label
+    assert (changed.answer, changed.blind, changed.revision) == ("no", False, 2)
