@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.services
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> None:
     """The applications that lean on the database are tested again, on a real server."""
     done = subprocess.run(
@@ -36,6 +36,6 @@ def test_the_same_tests_pass_on_postgresql(postgres_server: PostgresServer) -> N
         env={**os.environ, "DATABASE_URL": postgres_server.url("tandem")},
         capture_output=True,
         text=True,
-        timeout=380,
+        timeout=1_180,
     )
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
