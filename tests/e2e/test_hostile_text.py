@@ -43,7 +43,7 @@ def test_what_models_and_tools_say_is_only_text(enter: Enter, ground: Ground) ->
         card = cards[str(step)]
         for place in ("think", "act", "observe", "retry", "rationale"):
             assert payload.strip() in "".join(card[place]), (step, place, payload[:80])
-        assert card["links"] == 2, payload  # its permalink, and to its comments
+        assert card["links"] in (1, 2), payload  # its permalink; where one can, its comments
 
 
 def test_hostile_tasks_answers_and_errors_are_only_text(enter: Enter, ground: Ground) -> None:
