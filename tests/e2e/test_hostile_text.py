@@ -29,7 +29,7 @@ _READ_CARDS = """async (steps) => {
     }
     const text = (name) => [...parts().querySelectorAll(name)].map((one) => one.textContent);
     read[step] = { think: text(".line-think"), act: text(".line-act"), observe: text(".line-observe"),
-      retry: text(".line-retry"), rationale: text(".rationale"), links: parts().querySelectorAll("a").length };
+      retry: text(".line-retry"), rationale: text(".rationale"), links: [...parts().querySelectorAll("a")].map((one) => one.getAttribute("href")) };
   }
   return read;
 }"""
@@ -43,7 +43,9 @@ def test_what_models_and_tools_say_is_only_text(enter: Enter, ground: Ground) ->
         card = cards[str(step)]
         for place in ("think", "act", "observe", "retry", "rationale"):
             assert payload.strip() in "".join(card[place]), (step, place, payload[:80])
-        assert card["links"] in (1, 2), payload  # its permalink; where one can, its comments
+        others = [link for link in card["links"] if link != f"#step-{step}"]
+        assert len(others) == len(card["links"]) - 1, payload  # its own permalink
+        assert all(link.startswith(("#comment-", "/review/runs/")) for link in others), others
 
 
 def test_hostile_tasks_answers_and_errors_are_only_text(enter: Enter, ground: Ground) -> None:
